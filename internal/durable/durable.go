@@ -1,0 +1,135 @@
+// Package durable makes changes to a file system that survive a crash. It is the only caller of fsync
+// and rename in lifeboat, so that their order can be read in one place.
+//
+// A file becomes durable in four steps, none of which may be left out or moved:
+//
+//	write(tmp)    the bytes, under a name that nobody looks for
+//	fsync(tmp)    else the rename may reach the disk before the bytes do
+//	rename(tmp)   atomic: the name is the old file or the new one, never a part
+//	fsync(dir)    else the name may be lost though the bytes are not
+//
+// See fsync(2) and rename(2); the last step is what most programs forget.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// A File is being written under a temporary name in the directory that it will stay in. Either
+// Commit or Discard ends it; Discard after Commit does nothing, so it can be deferred.
+type File struct {
+	*os.File
+	done bool
+}
+
+// Create opens a new file for writing in dir, with mode 0600 and a name that begins with ".tmp-".
+func Create(dir string) (*File, error) {
+	f, err := os.CreateTemp(dir, TempPrefix+"*")
+	if err != nil {
+		return nil, err
+	}
+	return &File{File: f}, nil
+}
+
+// TempPrefix begins the name of every file that was not committed. After a crash such files are
+// litter, and whoever owns the directory may remove them.
+const TempPrefix = ".tmp-"
+
+// Commit makes the file durable under path, replacing what was there, and closes it. On failure the
+// file is discarded and path is as it was, unless only the last fsync failed.
+func (f *File) Commit(path string, perm fs.FileMode) error {
+	if f.done {
+		return errors.New("commit of a file that is closed")
+	}
+	defer f.Discard()
+	if err := f.Chmod(perm); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("fsync %s: %w", f.Name(), err)
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	f.done = true
+	return SyncDir(filepath.Dir(path))
+}
+
+// Discard closes and removes the file, unless it was committed.
+func (f *File) Discard() {
+	if f.done {
+		return
+	}
+	f.done = true
+	f.Close()
+	os.Remove(f.Name())
+}
+
+// WriteFile makes a file with these bytes durable under path.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	f, err := Create(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Commit(path, perm)
+}
+
+// MkdirAll makes path and its missing parents, durably.
+func MkdirAll(path string, perm fs.FileMode) error {
+	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := MkdirAll(parent, perm); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return SyncDir(parent)
+}
+
+// Rename moves oldpath to newpath on one file system and makes the move durable in both directories.
+func Rename(oldpath, newpath string) error {
+	if err := os.Rename(oldpath, newpath); err != nil {
+		return err
+	}
+	from, to := filepath.Dir(oldpath), filepath.Dir(newpath)
+	if err := SyncDir(to); err != nil || from == to {
+		return err
+	}
+	return SyncDir(from)
+}
+
+// Remove deletes a file and makes that durable. An absent file is no error.
+func Remove(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(path))
+}
+
+// Sync makes the content of an open file durable.
+func Sync(f *os.File) error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("fsync %s: %w", f.Name(), err)
+	}
+	return nil
+}
