@@ -1,0 +1,100 @@
+package manifest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Hash is a SHA-256.
+type Hash [sha256.Size]byte
+
+// HashOf returns the SHA-256 of data.
+func HashOf(data []byte) Hash { return sha256.Sum256(data) }
+
+// ParseHash reads 64 lower-case hexadecimal digits.
+func ParseHash(s string) (Hash, error) {
+	var h Hash
+	if len(s) != 2*len(h) || strings.ToLower(s) != s {
+		return h, fmt.Errorf("%q is not a SHA-256: want 64 lower-case hexadecimal digits", s)
+	}
+	if _, err := hex.Decode(h[:], []byte(s)); err != nil {
+		return Hash{}, fmt.Errorf("%q is not a SHA-256: %w", s, err)
+	}
+	return h, nil
+}
+
+// String returns 64 lower-case hexadecimal digits.
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// IsZero reports whether h is unset.
+func (h Hash) IsZero() bool { return h == Hash{} }
+
+func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+
+func (h *Hash) UnmarshalText(text []byte) (err error) {
+	*h, err = ParseHash(string(text))
+	return err
+}
+
+// A Stamp is the time of a snapshot, to the second, in UTC: "20060102T150405Z". Stamps order like the
+// times that they are.
+type Stamp string
+
+const stampLayout = "20060102T150405Z"
+
+// StampOf returns the stamp of t.
+func StampOf(t time.Time) Stamp { return Stamp(t.UTC().Format(stampLayout)) }
+
+// ParseStamp reads a stamp.
+func ParseStamp(s string) (Stamp, error) {
+	t, err := time.Parse(stampLayout, s)
+	if err != nil || StampOf(t) != Stamp(s) {
+		return "", fmt.Errorf("%q is not a stamp: want the form %s", s, stampLayout)
+	}
+	return Stamp(s), nil
+}
+
+// Time returns the stamp as a time.
+func (s Stamp) Time() time.Time {
+	t, _ := time.Parse(stampLayout, string(s))
+	return t
+}
+
+func (s Stamp) String() string { return string(s) }
+
+func (s *Stamp) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseStamp(string(text))
+	return err
+}
+
+// An ID names one snapshot, everywhere and for ever: its stamp, and the SHA-256 of its manifest as stored.
+type ID struct {
+	Stamp  Stamp `json:"stamp"`
+	SHA256 Hash  `json:"sha256"`
+}
+
+// ParseID reads the form that String writes.
+func ParseID(s string) (ID, error) {
+	stamp, hash, ok := strings.Cut(s, "-")
+	if !ok {
+		return ID{}, fmt.Errorf("%q is not a snapshot ID: want <stamp>-<sha256>", s)
+	}
+	var id ID
+	var err error
+	if id.Stamp, err = ParseStamp(stamp); err != nil {
+		return ID{}, err
+	}
+	if id.SHA256, err = ParseHash(hash); err != nil {
+		return ID{}, err
+	}
+	return id, nil
+}
+
+// String returns "<stamp>-<sha256>".
+func (id ID) String() string { return string(id.Stamp) + "-" + id.SHA256.String() }
+
+// Compare orders IDs by time, then by hash.
+func (id ID) Compare(other ID) int { return strings.Compare(id.String(), other.String()) }

@@ -1,0 +1,84 @@
+package manifest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+)
+
+// pieceTarget is where a piece ends at the latest, its first line not counted.
+const pieceTarget = 1 << 20
+
+// A PieceRef is where a piece of a table lies: an extent of one of the head's roots.
+type PieceRef struct {
+	First   string // path (raw bytes) or hash in its first line
+	Archive int    // index into Head.Roots
+	Off     int64
+	Len     int64
+	SHA256  Hash
+}
+
+func (p PieceRef) MarshalJSON() ([]byte, error) {
+	first, raw := text(p.First)
+	if raw != nil {
+		return marshalTuple(first, p.Archive, p.Off, p.Len, p.SHA256, raw)
+	}
+	return marshalTuple(first, p.Archive, p.Off, p.Len, p.SHA256)
+}
+
+func (p *PieceRef) UnmarshalJSON(data []byte) error {
+	var n []json.RawMessage
+	if err := json.Unmarshal(data, &n); err != nil {
+		return err
+	}
+	var raw []byte
+	into := []any{&p.First, &p.Archive, &p.Off, &p.Len, &p.SHA256}
+	if len(n) == 6 {
+		into = append(into, &raw)
+	}
+	err := unmarshalTuple(data, into...)
+	if err != nil {
+		return err
+	}
+	p.First, err = untext(p.First, raw)
+	return err
+}
+
+// checkPieces holds the list of a table's pieces to the rules.
+func (h *Head) checkPieces(t *Table, compare func(a, b string) int) error {
+	if t.Count < 0 || t.Bytes < 0 || (t.Count == 0) != (len(t.Pieces) == 0) {
+		return invalid("%d pieces for %d lines of %d bytes", len(t.Pieces), t.Count, t.Bytes)
+	}
+	for i, p := range t.Pieces {
+		if p.Archive < 0 || p.Archive >= len(h.Roots) {
+			return invalid("piece in archive %d of %d", p.Archive, len(h.Roots))
+		}
+		if p.Len < 1 || p.Len > MaxPiece {
+			return invalid("piece of %d bytes", p.Len)
+		}
+		if err := h.Roots[p.Archive].Contains(p.Off, p.Len); err != nil {
+			return err
+		}
+		if i > 0 && compare(t.Pieces[i-1].First, p.First) >= 0 {
+			return invalid("piece %q is out of order", p.First)
+		}
+	}
+	return nil
+}
+
+// endsPiece reports whether a piece ends after the line with this key.
+func endsPiece(key []byte) bool {
+	sum := sha256.Sum256(key)
+	return sum[0] == 0 && sum[1]&0x80 == 0
+}
+
+// splitLines cuts a piece into its lines, without their newlines.
+func splitLines(data []byte) ([][]byte, error) {
+	if len(data) > MaxPiece {
+		return nil, invalid("piece of %d bytes, more than %d", len(data), MaxPiece)
+	}
+	if len(data) == 0 || data[len(data)-1] != '\n' {
+		return nil, invalid("piece does not end with a newline")
+	}
+	return bytes.Split(data[:len(data)-1], []byte{'\n'}), nil
+}
