@@ -1,0 +1,106 @@
+package miniotest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// An imageError reports that the image which somebody asked for by name gave no server.
+type imageError struct{ image, why string }
+
+func (e *imageError) Error() string {
+	return fmt.Sprintf("LIFEBOAT_TEST_S3_IMAGE %s: %s", e.image, e.why)
+}
+
+// fromContainer starts the service of docker-compose.test.yml as a project of its own, on a port that the
+// engine picks. Without a server, it says why.
+func fromContainer(ctx context.Context, root string) (s *Server, stop func(), why string) {
+	if err := answers(ctx, "docker", "info"); err != nil {
+		return nil, nil, "no Docker engine answers"
+	}
+	compose := []string{"docker", "compose"}
+	if answers(ctx, "docker", "compose", "version") != nil {
+		compose = []string{"docker-compose"}
+		if answers(ctx, "docker-compose", "version") != nil {
+			return nil, nil, "a Docker engine answers, but neither docker compose nor docker-compose is there"
+		}
+	}
+	project := "lifeboat-test-" + uuid.NewString()[:8]
+	run := func(ctx context.Context, args ...string) *exec.Cmd {
+		args = append(compose[1:len(compose):len(compose)], args...)
+		cmd := exec.CommandContext(ctx, compose[0], args...)
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+project, "COMPOSE_FILE=docker-compose.test.yml", "LIFEBOAT_TEST_S3_PORT=0")
+		return cmd
+	}
+	down := func() { run(context.Background(), "down", "--volumes", "--timeout", "1").Run() }
+
+	// Containers that an earlier run left behind when it was killed, stopped and labelled as ours.
+	exec.CommandContext(ctx, "docker", "container", "prune", "--force", "--filter", "label=lifeboat.test", "--filter", "until=1h").Run()
+
+	say("starting the container of docker-compose.test.yml")
+	pullCtx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	if out, err := run(pullCtx, "up", "--no-start").CombinedOutput(); err != nil {
+		down()
+		return nil, nil, fmt.Sprintf("its container cannot be made: %v: %s", err, strings.TrimSpace(string(out)))
+	}
+	// In the foreground: compose then stops the container when it is told to end, also by the kernel.
+	up, err := startProcess(run(context.Background(), "up", "--no-color"))
+	if err != nil {
+		down()
+		return nil, nil, err.Error()
+	}
+	stop = func() {
+		down()
+		up.wait(10 * time.Second)
+	}
+	addr, err := publishedAddress(ctx, run, up)
+	if err == nil {
+		err = up.healthy(ctx, "http://"+addr, time.Minute)
+	}
+	if err != nil {
+		stop()
+		return nil, nil, err.Error()
+	}
+	return &Server{
+		Endpoint:  "http://" + addr,
+		AccessKey: "lifeboat-test", // as in docker-compose.test.yml
+		SecretKey: "lifeboat-test-secret",
+		Region:    defaultRegion,
+		Origin:    "container of docker-compose.test.yml, project " + project,
+	}, stop, ""
+}
+
+// answers runs a command that asks whether something is there.
+func answers(ctx context.Context, name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return exec.CommandContext(ctx, name, args...).Run()
+}
+
+// publishedAddress asks for the address of the service until the container runs.
+func publishedAddress(ctx context.Context, run func(context.Context, ...string) *exec.Cmd, up *process) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		out, err := run(ctx, "port", "minio", "9000").Output()
+		if addr := strings.TrimSpace(string(out)); err == nil && strings.HasPrefix(addr, "127.0.0.1:") && !strings.HasSuffix(addr, ":0") {
+			return addr, nil
+		}
+		select {
+		case <-up.done:
+			return "", errors.New("docker-compose ended; it printed:\n" + up.output())
+		case <-ctx.Done():
+			return "", errors.New("the container publishes no port on 127.0.0.1; docker-compose printed:\n" + up.output())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
