@@ -1,0 +1,245 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// MaxFile is how many bytes a configuration file may have.
+const MaxFile = 1 << 20
+
+// Parse reads the content of a configuration file. The path of the file, which should be absolute, is
+// for messages, and relative paths in it are taken from the directory it is in. The error is an
+// [*Error].
+func Parse(file string, data []byte) (*Config, error) {
+	root, problem := document(data)
+	if problem != nil {
+		return nil, &Error{File: file, Problems: []Problem{*problem}}
+	}
+	c := Default()
+	c.File = file
+	if root == nil {
+		return c, nil
+	}
+	r := &reader{}
+	p := &parser{reader: r, dir: filepath.Dir(file), config: c}
+	p.root(root)
+	if len(r.problems) > 0 {
+		return nil, &Error{File: file, Problems: sorted(r.problems)}
+	}
+	return c, nil
+}
+
+// document returns the root of the one document in data, or nil when there is nothing but comments.
+func document(data []byte) (*yaml.Node, *Problem) {
+	if len(data) > MaxFile {
+		return nil, &Problem{Text: fmt.Sprintf("the file has more than %d bytes", MaxFile)}
+	}
+	if !utf8.Valid(data) {
+		return nil, &Problem{Line: lines(data[:validPrefix(data)+1]), Text: "the file is not UTF-8 text"}
+	}
+	var doc, second yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := d.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, syntaxProblem(err, data)
+	}
+	switch err := d.Decode(&second); {
+	case err == nil:
+		return nil, &Problem{second.Line, second.Column, "a second document begins here; want one"}
+	case !errors.Is(err, io.EOF):
+		return nil, syntaxProblem(err, data)
+	}
+	root := doc.Content[0]
+	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" && root.Value == "" {
+		return nil, nil
+	}
+	return root, nil
+}
+
+// syntaxProblem takes the position out of the text of a syntax error, the only place where the YAML
+// package has it. It counts lines from 0 in what its parser finds, from 1 in what its scanner finds,
+// leaves line 0 out, and places the end of the file one line behind the last.
+func syntaxProblem(err error, data []byte) *Problem {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.HasPrefix(text, "unknown anchor") {
+		return &Problem{Text: "anchors and aliases (& and *) are not supported; put text with a * at its start in quotes"}
+	}
+	p := &Problem{Line: 1, Text: text}
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		number, message, _ := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(number); err == nil {
+			p.Line, p.Text = n, message
+			if strings.HasPrefix(message, "did not find expected") {
+				p.Line++
+			}
+		}
+	}
+	p.Line = max(1, min(p.Line, lines(data)))
+	return p
+}
+
+// lines counts the lines of a text as YAML does.
+func lines(data []byte) int {
+	text := strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(string(data))
+	return strings.Count(strings.TrimSuffix(text, "\n"), "\n") + 1
+}
+
+// validPrefix returns how many bytes there are before the first that is not UTF-8.
+func validPrefix(data []byte) int {
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(data)
+}
+
+// parser knows the keys of the file.
+type parser struct {
+	*reader
+	dir    string // of the file
+	config *Config
+}
+
+func (p *parser) root(n *yaml.Node) {
+	c := p.config
+	at := p.mapping(n, "the file",
+		field{"app", p.text("app", &c.App)},
+		field{"sources", p.list("sources", p.source)},
+		field{"remotes", p.list("remotes", p.remote)},
+		field{"local", p.local},
+	)
+	if app := at["app"]; app != nil && c.App != "" {
+		p.check(app, checkName("application", c.App))
+	}
+}
+
+func (p *parser) source(n *yaml.Node) {
+	var s Source
+	at := p.mapping(n, "a source",
+		field{"name", p.text("name", &s.Name)},
+		field{"path", p.text("path", &s.Path)},
+		field{"exclude", p.list("exclude", func(item *yaml.Node) {
+			var pattern string
+			p.text("a pattern of exclude", &pattern)(item)
+			if pattern == "" {
+				p.fail(item, "a pattern of exclude is empty")
+			}
+			s.Exclude = append(s.Exclude, pattern)
+		})},
+		field{"optional", p.boolean("optional", &s.Optional)},
+	)
+	if !p.required(n, at, "path", s.Path) {
+		return
+	}
+	s.Path = p.path(at["path"], s.Path)
+	where := n
+	if s.Name != "" {
+		where = at["name"]
+		p.check(where, checkName("source", s.Name))
+	} else if s.Name = fitName(filepath.Base(s.Path)); s.Name == "" {
+		p.fail(at["path"], "the path gives no name; add name: to this source")
+	}
+	for _, other := range p.config.Sources {
+		if s.Name != "" && other.Name == s.Name {
+			p.fail(where, "a second source is named %q; add name: with another name to one of them", s.Name)
+			break
+		}
+	}
+	p.config.Sources = append(p.config.Sources, s)
+}
+
+func (p *parser) remote(n *yaml.Node) {
+	var r Remote
+	at := p.mapping(n, "a remote",
+		field{"name", p.text("name", &r.Name)},
+		field{"url", p.text("url", &r.URL)},
+		field{"endpoint", p.text("endpoint", &r.Endpoint)},
+		field{"region", p.text("region", &r.Region)},
+		field{"profile", p.text("profile", &r.Profile)},
+		field{"access_key_id_file", p.text("access_key_id_file", &r.AccessKeyIDFile)},
+		field{"secret_access_key_file", p.text("secret_access_key_file", &r.SecretAccessKeyFile)},
+	)
+	if !p.required(n, at, "url", r.URL) {
+		return
+	}
+	if r.AccessKeyIDFile != "" {
+		r.AccessKeyIDFile = p.path(at["access_key_id_file"], r.AccessKeyIDFile)
+	}
+	if r.SecretAccessKeyFile != "" {
+		r.SecretAccessKeyFile = p.path(at["secret_access_key_file"], r.SecretAccessKeyFile)
+	}
+	for _, problem := range r.normalize(p.dir) {
+		where := at[problem.key]
+		if where == nil {
+			where = n
+		}
+		p.fail(where, "%s", problem.text)
+	}
+	where := at["url"]
+	if at["name"] != nil {
+		where = at["name"]
+	}
+	for _, other := range p.config.Remotes {
+		if r.Name != "" && other.Name == r.Name {
+			p.fail(where, "a second remote is named %q; add name: with another name to one of them", r.Name)
+			break
+		}
+	}
+	p.config.Remotes = append(p.config.Remotes, r)
+}
+
+func (p *parser) local(n *yaml.Node) {
+	l := &p.config.Local
+	at := p.mapping(n, "local",
+		field{"dir", p.text("dir", &l.Dir)},
+		field{"keep", p.count("keep", &l.Keep)},
+	)
+	if l.Dir != "" {
+		l.Dir = p.path(at["dir"], l.Dir)
+	}
+}
+
+// required reports whether a key has a value, and records its absence unless the value was refused
+// already.
+func (p *parser) required(n *yaml.Node, at map[string]*yaml.Node, key, value string) bool {
+	switch {
+	case value != "":
+		return true
+	case at[key] == nil && n.Kind == yaml.MappingNode:
+		p.fail(n, "%s is missing", key)
+	case at[key] != nil && at[key].Kind == yaml.ScalarNode && at[key].ShortTag() == "!!str" && at[key].Value == "":
+		p.fail(at[key], "%s is empty", key)
+	}
+	return false
+}
+
+// path returns a path made absolute against the directory of the file.
+func (p *parser) path(n *yaml.Node, path string) string {
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		p.fail(n, "~ is not expanded here; write the whole path")
+	}
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(p.dir, path)
+}
+
+func (p *parser) check(n *yaml.Node, err error) {
+	if err != nil {
+		p.fail(n, "%s", err)
+	}
+}

@@ -1,0 +1,258 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lifeboat/internal/config"
+)
+
+// root is an absolute directory whose name is the same in every run, on any system.
+var root = func() string {
+	abs, err := filepath.Abs(string(filepath.Separator))
+	if err != nil {
+		panic(err)
+	}
+	return abs
+}()
+
+func at(elem ...string) string { return filepath.Join(append([]string{root}, elem...)...) }
+
+func parse(text string) (*config.Config, error) {
+	return config.Parse(at("etc", "lifeboat.yaml"), []byte(text))
+}
+
+func TestParse(t *testing.T) {
+	got, err := parse(`
+app: vaultwarden
+sources:
+  - {name: data, path: /opt/vw/data, exclude: [icon_cache/**, "*.log"], optional: false}
+  - path: "../opt/My App/.Config.JSON"
+    optional: true
+remotes:
+  - name: b2
+    url: s3://bucket/vw?region=eu-1
+    endpoint: https://s3.example.com:9000/
+    region: ""
+    access_key_id_file: id
+    secret_access_key_file: /run/secret
+  - url: file:///mnt/disk/vw
+  - url: backups
+local: {dir: store, keep: 3}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		File: at("etc", "lifeboat.yaml"),
+		App:  "vaultwarden",
+		Sources: []config.Source{
+			{Name: "data", Path: at("opt", "vw", "data"), Exclude: []string{"icon_cache/**", "*.log"}},
+			{Name: "config.json", Path: at("opt", "My App", ".Config.JSON"), Optional: true},
+		},
+		Remotes: []config.Remote{
+			{
+				Name: "b2", URL: "s3://bucket/vw?region=eu-1", Endpoint: "https://s3.example.com:9000/",
+				AccessKeyIDFile: at("etc", "id"), SecretAccessKeyFile: at("run", "secret"),
+			},
+			{Name: "vw", URL: "file:///mnt/disk/vw"},
+			{Name: "backups", URL: at("etc", "backups")},
+		},
+		Local: config.Local{Dir: at("etc", "store"), Keep: 3},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseNothing(t *testing.T) {
+	for _, text := range []string{"", "\n\n", "# only a comment\n", "---\n", "{}\n", "local: {}\n"} {
+		got, err := parse(text)
+		if err != nil {
+			t.Errorf("Parse(%q): %v", text, err)
+			continue
+		}
+		want := config.Default()
+		want.File = at("etc", "lifeboat.yaml")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Parse(%q) (-want +got):\n%s", text, diff)
+		}
+	}
+	if keep := config.Default().Local.Keep; keep != 1 {
+		t.Errorf("by default %d snapshots are kept, want 1", keep)
+	}
+}
+
+// Each line of want is a problem; together they are all of them.
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"unknown key", "app: x\nsorces: []\n", []string{`2:1: unknown key "sorces"; did you mean "sources"?`}},
+		{"swapped letters", "loacl: {keep: 1}\n", []string{`1:1: unknown key "loacl"; did you mean "local"?`}},
+		{"hyphens", "remotes:\n- url: s3://b\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
+		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local`}},
+		{"keep of a remote", "remotes: [{url: 's3://b', keep: {daily: 7}}]\n", []string{
+			`1:27: unknown key "keep"; there are name, url, endpoint, region, profile, access_key_id_file, secret_access_key_file`}},
+		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
+		{"duplicate unknown key", "x: a\nx: b\n", []string{
+			`1:1: unknown key "x"; there are app, sources, remotes, local`, `2:1: key "x" is already at line 1`}},
+		{"all at once, in order", "sources:\n- pth: /a\n- {path: /b, optional: yes}\nlocal:\n  keep: many\napp: A b\n", []string{
+			`2:3: unknown key "pth"; did you mean "path"?`,
+			`2:3: path is missing`,
+			`3:24: optional is text, want true or false`,
+			`5:9: keep is text, want a whole number`,
+			`6:6: application name "A b": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`}},
+		{"number for text", "app: 123\n", []string{"1:6: app is a number, want text: put it in quotes"}},
+		{"date for text", "app: 2024-01-01\n", []string{"1:6: app is a date, want text: put it in quotes"}},
+		{"bool for text", "sources: [{path: true}]\n", []string{"1:18: path is true or false, want text: put it in quotes"}},
+		{"list for text", "app: [a]\n", []string{"1:6: app is a list, want text"}},
+		{"text for list", "sources: /data\n", []string{"1:10: sources is text, want a list"}},
+		{"group for list", "remotes: {url: 's3://b'}\n", []string{"1:10: remotes is a group of keys, want a list"}},
+		{"text for group", "sources: [/data]\n", []string{"1:11: a source is text, want keys and values"}},
+		{"text for file", "hello\n", []string{"1:1: the file is text, want keys and values"}},
+		{"list for file", "- app: x\n", []string{"1:1: the file is a list, want keys and values"}},
+		{"null", "app:\nsources: ~\n", []string{
+			"1:5: app has no value: give one or leave the key out", "2:10: sources has no value: give one or leave the key out"}},
+		{"null item", "sources:\n-\n", []string{"2:2: an item of sources has no value: give one or leave the key out"}},
+		{"unknown tag", "app: !thing x\n", []string{"1:6: app is of another type, want text: put it in quotes"}},
+		{"control character", "sources: [{path: \"a\\0b\"}]\n", []string{"1:18: path has a control character"}},
+		{"key that is a list", "? [a]\n: b\n", []string{"1:3: a key of the file is not a plain word"}},
+		{"alias", "app: &x a\nlocal: {dir: *x}\n", []string{
+			"1:6: app: anchors and aliases (& and *) are not supported", "2:14: dir: anchors and aliases (& and *) are not supported"}},
+		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local`}},
+		{"negative keep", "local: {keep: -1}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
+		{"fractional keep", "local: {keep: 1.5}\n", []string{"1:15: keep is a number, want a whole number"}},
+		{"octal keep", "local: {keep: 0x10}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
+		{"huge keep", "local: {keep: 3000000000}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
+		{"empty path", "sources: [{path: ''}]\n", []string{"1:18: path is empty"}},
+		{"empty pattern", "sources: [{path: /a, exclude: [x, '']}]\n", []string{"1:35: a pattern of exclude is empty"}},
+		{"home", "sources: [{path: ~/data}]\n", []string{"1:18: ~ is not expanded here; write the whole path"}},
+		{"bad name", "sources: [{path: /a, name: -a}]\n", []string{
+			`1:28: source name "-a": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`}},
+		{"no name", "sources: [{path: /}]\n", []string{"1:18: the path gives no name; add name: to this source"}},
+		{"two of a name", "sources:\n- path: /a/data\n- path: /b/Data\n", []string{
+			`3:3: a second source is named "data"; add name: with another name to one of them`}},
+		{"two remotes of a name", "remotes:\n- url: s3://b/1\n- {url: /b, name: b}\n", []string{
+			`3:19: a second remote is named "b"; add name: with another name to one of them`}},
+		{"no url", "remotes: [{name: x}]\n", []string{"1:11: url is missing"}},
+		{"empty url", "remotes: [{url: ''}]\n", []string{"1:17: url is empty"}},
+		{"half a key pair", "remotes: [{url: 's3://b', access_key_id_file: x}]\n", []string{
+			"1:47: access_key_id_file without secret_access_key_file; give both or neither"}},
+		{"S3 setting on a directory", "remotes: [{url: /b, region: x}]\n", []string{"1:29: region is only for s3:// remotes"}},
+		{"second document", "app: a\n---\napp: b\n", []string{"2:1: a second document begins here; want one"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parse(tt.text)
+			if err == nil {
+				t.Fatalf("Parse(%q) = %+v, want problems", tt.text, got)
+			}
+			want := at("etc", "lifeboat.yaml") + ":" + strings.Join(tt.want, "\n"+at("etc", "lifeboat.yaml")+":")
+			if diff := cmp.Diff(want, err.Error()); diff != "" {
+				t.Errorf("Parse(%q) (-want +got):\n%s", tt.text, diff)
+			}
+		})
+	}
+}
+
+// The YAML package's own line numbers are off in ways that depend on the error; these are corrected.
+func TestSyntaxErrors(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		line int
+	}{
+		{"app: b\n\tc: d\n", 2},
+		{"app: b\nc: d\n e: f\n", 3},
+		{"app: b: c\n", 1},
+		{"app: @b\n", 1},
+		{"x: 1\nsources:\n  - {name: a, path: b\nremotes: []\n", 3},
+		{"app: [1,2\n", 1},
+		{"x:\n  - a\n y: b\n", 3},
+		{"app: b\nc\nd: e\n", 2},
+		{"app: \x00", 1},
+		{"app: a\nx: \xff", 2},
+		{"app: a\n\xff", 2},
+		{"\xff\xfea\x00", 1},
+		{"app: a\n}\n", 2},
+	} {
+		_, err := parse(tt.text)
+		var e *config.Error
+		if !asError(err, &e) || len(e.Problems) != 1 {
+			t.Errorf("Parse(%q) = %v, want one problem", tt.text, err)
+			continue
+		}
+		if e.Problems[0].Line != tt.line {
+			t.Errorf("Parse(%q) = %v, want line %d", tt.text, err, tt.line)
+		}
+	}
+	if _, err := parse("app: *x\n"); err == nil || !strings.Contains(err.Error(), "not supported") {
+		t.Errorf("Parse of an unknown alias = %v", err)
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	fits := "app: x\n#" + strings.Repeat("x", config.MaxFile-9) + "\n"
+	if _, err := parse(fits); err != nil {
+		t.Errorf("Parse of %d bytes: %v", len(fits), err)
+	}
+	if _, err := parse(fits + "\n"); err == nil {
+		t.Errorf("Parse of %d bytes succeeded", len(fits)+1)
+	}
+}
+
+func TestExample(t *testing.T) {
+	c, err := parse(config.Example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.App == "" || len(c.Sources) == 0 || len(c.Remotes) == 0 {
+		t.Errorf("the example says %+v", c)
+	}
+	// What the example comments out must be right as well.
+	var live []string
+	for line := range strings.Lines(config.Example()) {
+		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir"} {
+			line = strings.Replace(line, "# "+key+": ", key+": ", 1)
+		}
+		if !strings.Contains(line, "profile: ") { // excludes key files
+			live = append(live, line)
+		}
+	}
+	c, err = parse(strings.Join(live, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" {
+		t.Errorf("the example with its comments removed says %+v", c)
+	}
+}
+
+func TestShowSaysTheSame(t *testing.T) {
+	text, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := parse(string(text) + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Sources[0].Path = at("with: colon", "#x", "007")
+	want.Sources[0].Name = "007"
+	want.Local.Keep = 0
+	shown, err := want.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := parse(string(shown))
+	if err != nil {
+		t.Fatalf("Parse of what Show wrote: %v\n%s", err, shown)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("after Show and Parse (-want +got):\n%s", diff)
+	}
+}
