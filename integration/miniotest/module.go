@@ -2,15 +2,12 @@ package miniotest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -19,25 +16,30 @@ import (
 	"lifeboat/internal/durable"
 )
 
-// fromModule starts the server that integration/minioserver pins, and builds it first if no test on this
-// machine did so before.
-func fromModule(ctx context.Context, root string) (*Server, func(), error) {
-	cache, err := os.UserCacheDir()
+// Program returns the path of the program that integration/minioserver pins, and builds it if it is not yet
+// in the user's cache directory.
+func Program(ctx context.Context) (string, error) {
+	root, err := repository()
 	if err != nil {
-		return nil, nil, fmt.Errorf("find a place to keep the server: %w", err)
+		return "", err
 	}
-	cache = filepath.Join(cache, "lifeboat-test")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
+	cache, unlock, err := cacheDirectory(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	program, _, err := build(ctx, cache, root)
+	return program, err
+}
+
+// fromModule starts that program.
+func fromModule(ctx context.Context, root string) (*Server, func(), error) {
+	cache, unlock, err := cacheDirectory(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
-	// Test processes run in parallel: one builds, the others wait for it.
-	lock := flock.New(filepath.Join(cache, "lock"))
-	if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
-		return nil, nil, fmt.Errorf("wait for %s: %w", lock.Path(), err)
-	}
-	defer lock.Close()
-
-	program, version, err := build(ctx, cache, filepath.Join(root, "integration", "minioserver"))
+	defer unlock()
+	program, version, err := build(ctx, cache, root)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -59,11 +61,30 @@ func fromModule(ctx context.Context, root string) (*Server, func(), error) {
 	return s, stop, nil
 }
 
+// cacheDirectory returns the directory that keeps the server, locked: test processes run in parallel, and one
+// builds while the others wait for it.
+func cacheDirectory(ctx context.Context) (dir string, unlock func(), err error) {
+	dir, err = os.UserCacheDir()
+	if err != nil {
+		return "", nil, fmt.Errorf("find a place to keep the server: %w", err)
+	}
+	dir = filepath.Join(dir, "lifeboat-test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", nil, err
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if _, err := lock.TryLockContext(ctx, 200*time.Millisecond); err != nil {
+		return "", nil, fmt.Errorf("wait for %s: %w", lock.Path(), err)
+	}
+	return dir, func() { lock.Close() }, nil
+}
+
 // The line of go.mod that pins the server.
 var pin = regexp.MustCompile(`(?m)^\s*(?:require )?github\.com/minio/minio (v\S+)`)
 
-// build returns the path of the server's program, whose name holds the version that module pins.
-func build(ctx context.Context, cache, module string) (program, version string, err error) {
+// build returns the path of the server's program, whose name holds its version.
+func build(ctx context.Context, cache, root string) (program, version string, err error) {
+	module := filepath.Join(root, "integration", "minioserver")
 	text, err := os.ReadFile(filepath.Join(module, "go.mod"))
 	if err != nil {
 		return "", "", err
@@ -89,45 +110,4 @@ func build(ctx context.Context, cache, module string) (program, version string, 
 		return "", "", fmt.Errorf("build the MinIO server in %s: %w\n%s", module, err, out)
 	}
 	return program, version, durable.Rename(tmp, program)
-}
-
-// serve starts the program on a free port of the loopback interface.
-func serve(ctx context.Context, program, data, secret string) (*process, string, error) {
-	var env []string
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "MINIO_") {
-			env = append(env, e)
-		}
-	}
-	env = append(env, "HOME="+data, "MINIO_ROOT_USER=lifeboat-test", "MINIO_ROOT_PASSWORD="+secret, "MINIO_BROWSER=off", "MINIO_UPDATE=off")
-	// Between our looking for a free port and the server's taking it, another program can.
-	var failures []error
-	for range 3 {
-		addr, err := freeAddress()
-		if err != nil {
-			return nil, "", err
-		}
-		cmd := exec.Command(program, "server", "--address", addr, filepath.Join(data, "objects"))
-		cmd.Env, cmd.Dir = env, data
-		p, err := startProcess(cmd)
-		if err != nil {
-			return nil, "", err
-		}
-		err = p.healthy(ctx, "http://"+addr, time.Minute)
-		if err == nil {
-			return p, "http://" + addr, nil
-		}
-		p.kill()
-		failures = append(failures, err)
-	}
-	return nil, "", errors.Join(failures...)
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
