@@ -1,0 +1,31 @@
+package sqlitedb
+
+import "encoding/binary"
+
+// A header is what the first page says of the database. See
+// https://www.sqlite.org/fileformat2.html#the_database_header.
+type header struct {
+	pageSize      int
+	journalMode   string
+	userVersion   uint32
+	applicationID uint32
+}
+
+func parseHeader(page1 []byte) header {
+	if len(page1) < headerSize { // no pages at all
+		return header{journalMode: "delete"}
+	}
+	h := header{
+		pageSize:      int(binary.BigEndian.Uint16(page1[16:])),
+		journalMode:   "delete",
+		userVersion:   binary.BigEndian.Uint32(page1[60:]),
+		applicationID: binary.BigEndian.Uint32(page1[68:]),
+	}
+	if h.pageSize == 1 {
+		h.pageSize = 65536
+	}
+	if page1[19] == walVersion {
+		h.journalMode = "wal"
+	}
+	return h
+}

@@ -1,0 +1,272 @@
+package sqlitedb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Options say how Pin goes about it. The zero value is the recommended behaviour.
+type Options struct {
+	// Scratch is the directory where a copy is made of a database that can't be read where it is: after
+	// a crash in the middle of a transaction, or when a -wal was left without its -shm. The copy is as large as
+	// the database and is removed by Close. Default: the system's temporary directory.
+	Scratch string
+	// Wait is how long to wait for a lock, or for a database that nobody has open to have been left alone
+	// long enough. Default: 10 seconds.
+	Wait time.Duration
+}
+
+// Pinned is a database at one instant. It must be closed. It is not for concurrent use.
+type Pinned struct {
+	source *source
+	conn   *conn  // nil for an empty file
+	guard  guard  // nil when SQLite's locks do the guarding
+	staged string // directory of the copy, or ""
+	header header
+	pages  uint32
+	at     time.Time
+	wal    int64 // size of the -wal at the pin
+	damage error // why the schema can't be read, or nil
+}
+
+// Pin begins a read transaction on the database at path, in the way that changes nothing there; a symbolic
+// link is followed.
+//
+// Absence is fs.ErrNotExist. A file that is no database is ErrNotDatabase, and one that another process
+// keeps to itself a LockedError. A database that is damaged can be pinned as long as its header is sound, so
+// that what is left of it can be saved; QuickCheck tells. On failure nothing is left behind.
+func Pin(ctx context.Context, path string, opt Options) (*Pinned, error) {
+	if opt.Wait <= 0 {
+		opt.Wait = 10 * time.Second
+	}
+	deadline := time.Now().Add(opt.Wait)
+	for refused := 0; ; {
+		p, err := pin(ctx, path, opt)
+		if err == nil {
+			return p, nil
+		}
+		if code(err) != 0 {
+			refused++
+		}
+		if !errors.Is(err, errAgain) && !errors.Is(err, ErrChanged) || refused > 5 || time.Now().After(deadline) {
+			return nil, fmt.Errorf("pin %s: %w", path, err)
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return nil, fmt.Errorf("pin %s: %w", path, err)
+		}
+	}
+}
+
+// pin tries once.
+func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
+	src, err := openSource(path)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pinned{source: src}
+	defer func() {
+		if err != nil {
+			p.Close()
+		}
+	}()
+	release, err := hold(ctx, src.file, opt.Wait)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	way, err := src.choose()
+	if err != nil {
+		return nil, err
+	}
+	switch way {
+	case empty:
+		p.guard, p.header, p.at = guard{src.path: src.before}, parseHeader(nil), time.Now()
+		return p, p.guard.check()
+	case live:
+		err = p.openLive(ctx, opt)
+		if code(err) != sqlite3.SQLITE_READONLY_ROLLBACK {
+			return p, err
+		}
+		fallthrough // the journal is hot, and a read-only connection may not play it back
+	case staged:
+		release()
+		return p, p.openStaged(ctx, opt)
+	default:
+		return p, p.openCold(ctx, opt)
+	}
+}
+
+func (p *Pinned) openLive(ctx context.Context, opt Options) error {
+	wal, err := stampOf(p.source.path + "-wal")
+	if err != nil {
+		return err
+	}
+	p.wal = wal.size
+	if err := p.begin(ctx, p.source.path, "mode=ro", opt); err != nil {
+		return p.explain(err)
+	}
+	now, err := stampOf(p.source.path)
+	if err != nil {
+		return err
+	}
+	if now.dev != p.source.before.dev || now.ino != p.source.before.ino {
+		return errAgain // another file took its name before SQLite opened it
+	}
+	return nil
+}
+
+// openCold reads a database in WAL mode that nobody has open.
+func (p *Pinned) openCold(ctx context.Context, opt Options) error {
+	if !p.source.before.resting() {
+		return errAgain
+	}
+	p.guard = guard{p.source.path: p.source.before}
+	if err := p.begin(ctx, p.source.path, "mode=ro&immutable=1", opt); err != nil {
+		return p.explain(err)
+	}
+	return p.verify()
+}
+
+// explain turns what SQLite says of a live database into what it means for the caller.
+func (p *Pinned) explain(err error) error {
+	c := code(err)
+	switch {
+	case c&0xff == sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w: %v", ErrNotDatabase, err)
+	case c&0xff == sqlite3.SQLITE_BUSY:
+		return &LockedError{PID: holder(p.source.file)}
+	case c == sqlite3.SQLITE_READONLY_ROLLBACK:
+		return err
+	case c&0xff == sqlite3.SQLITE_PROTOCOL, c&0xff == sqlite3.SQLITE_CANTOPEN, c&0xff == sqlite3.SQLITE_READONLY:
+		// Either other processes changed the sidecars at this moment, or we may not read them.
+		return fmt.Errorf("%w; are its -wal and -shm readable? (%w)", err, errAgain)
+	}
+	return err
+}
+
+// begin connects and starts the transaction. A database whose schema SQLite refuses is read all the same, but
+// marked as damaged.
+func (p *Pinned) begin(ctx context.Context, path, uri string, opt Options) (err error) {
+	wait := min(opt.Wait.Milliseconds(), math.MaxInt32)
+	c, err := open(ctx, path, fmt.Sprintf("%s&_busy_timeout=%d", uri, wait))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	err = p.read(ctx, c)
+	if isSchema(err) {
+		p.damage = err
+		// https://www.sqlite.org/pragma.html#pragma_writable_schema: errors in the schema are passed over. Nothing is
+		// written: the connection is read-only.
+		_ = c.exec(ctx, "ROLLBACK") // fails if SQLite did it already
+		if err = c.exec(ctx, "PRAGMA writable_schema=ON"); err == nil {
+			err = p.read(ctx, c)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	p.conn = c
+	return nil
+}
+
+// read starts the transaction with a read, for BEGIN alone pins nothing.
+func (p *Pinned) read(ctx context.Context, c *conn) error {
+	if err := c.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	p.at = time.Now()
+	var page1 []byte
+	if err := c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno=1").Scan(&page1); err != nil {
+		return err
+	}
+	p.header = parseHeader(page1)
+	return c.QueryRowContext(ctx, "PRAGMA main.page_count").Scan(&p.pages)
+}
+
+// isSchema reports whether an error says that the database can be opened but its schema can't be read.
+func isSchema(err error) bool {
+	primary := code(err) & 0xff
+	return primary == sqlite3.SQLITE_CORRUPT || primary == sqlite3.SQLITE_ERROR
+}
+
+// Pages returns how many pages the database has, and PageSize how many bytes each of them.
+func (p *Pinned) Pages() uint32 { return p.pages }
+
+// PageSize returns how many bytes a page has: a power of two from 512 to 65536, or 0 for an empty file.
+func (p *Pinned) PageSize() int { return p.header.pageSize }
+
+// Size returns how many bytes Stream will give.
+func (p *Pinned) Size() int64 { return int64(p.pages) * int64(p.header.pageSize) }
+
+// JournalMode returns "wal" or, for any of the rollback modes, which the file does not tell apart, "delete".
+func (p *Pinned) JournalMode() string { return p.header.journalMode }
+
+// At returns the instant of the pin: every transaction that was committed before it can be seen.
+func (p *Pinned) At() time.Time { return p.at }
+
+// WALGrowth returns by how many bytes the log has grown since the pin, which keeps it from being reset.
+func (p *Pinned) WALGrowth() (int64, error) {
+	if p.conn == nil || p.guard != nil || p.staged != "" {
+		return 0, nil
+	}
+	wal, err := stampOf(p.source.path + "-wal")
+	return max(0, wal.size-p.wal), err
+}
+
+// verify returns ErrChanged if the source is read without locks and was changed since the pin.
+func (p *Pinned) verify() error {
+	if p.guard == nil {
+		return nil
+	}
+	if err := p.guard.check(); err != nil {
+		return err
+	}
+	wal, err := stampOf(p.source.path + "-wal")
+	if err == nil && wal.size > 0 {
+		return ErrChanged
+	}
+	return err
+}
+
+// Close ends the transaction and removes the copy, if one was made. The locks are gone when it returns.
+func (p *Pinned) Close() error {
+	var errs []error
+	if p.conn != nil {
+		errs = append(errs, p.conn.Close())
+		p.conn = nil
+	}
+	if p.source != nil {
+		if p.source.file != nil {
+			errs = append(errs, p.source.file.Close()) // only now: see the package documentation
+		}
+		p.source = nil
+	}
+	if p.staged != "" {
+		errs = append(errs, os.RemoveAll(p.staged))
+		p.staged = ""
+	}
+	return errors.Join(errs...)
+}
+
+// pause waits, but not longer than ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
