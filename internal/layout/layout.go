@@ -1,0 +1,248 @@
+// Package layout gives the names in a store their meaning: which key is an archive, which a manifest, and how
+// one gets from the ID of a snapshot to the bytes of its files (docs/format.md, section 1).
+//
+// Every store, local or remote, has this one layout, so that pushing, pulling, copying and restoring are the same
+// code whichever way they go. A [Store] is any remote.Store seen in this way; a [Snapshot] is one snapshot, opened
+// for reading from all the places that have it.
+package layout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"strings"
+	"time"
+
+	"lifeboat/internal/zst"
+	"lifeboat/manifest"
+	"lifeboat/remote"
+)
+
+// MarkerKey is the object that makes a place a store.
+const MarkerKey = "lifeboat.json"
+
+const (
+	archivesPrefix  = "archives/"
+	archiveSuffix   = ".tar.zst"
+	manifestsPrefix = "manifests/"
+	manifestSuffix  = ".json.zst"
+)
+
+// ArchiveKey returns the key of an archive.
+func ArchiveKey(h manifest.Hash) string { return archivesPrefix + h.String() + archiveSuffix }
+
+// ManifestKey returns the key of the manifest of a snapshot.
+func ManifestKey(id manifest.ID) string { return manifestsPrefix + id.String() + manifestSuffix }
+
+// A Store is a place in the layout of the format.
+type Store struct{ remote.Store }
+
+// A Marker says whose store it is.
+type Marker struct {
+	Format  string    `json:"format"`
+	ID      string    `json:"id"` // UUID
+	App     string    `json:"app"`
+	Created time.Time `json:"created"`
+}
+
+// maxMarker bounds the size of a marker, in bytes.
+const maxMarker = 64 << 10
+
+// Marker reads the marker. That there is none is fs.ErrNotExist; one of another format is a *manifest.FormatError.
+func (s Store) Marker(ctx context.Context) (Marker, error) {
+	var m Marker
+	data, err := s.read(ctx, MarkerKey, maxMarker)
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("%s: %s is not a marker: %w", s, MarkerKey, err)
+	}
+	if m.Format != manifest.Format {
+		return m, fmt.Errorf("%s: %w", s, &manifest.FormatError{Found: m.Format})
+	}
+	if err := manifest.CheckName(m.App); err != nil {
+		return m, fmt.Errorf("%s: %s: %w", s, MarkerKey, err)
+	}
+	return m, nil
+}
+
+// A File is an object that is written into every store as it is.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Init makes a place a store: it writes the files of the recovery kit, then the marker.
+// When another process was first, its marker is returned, and nothing is changed.
+func (s Store) Init(ctx context.Context, m Marker, kit []File) (Marker, error) {
+	for _, f := range kit {
+		if err := s.Put(ctx, f.Name, bodyOf(f.Data), remote.PutOptions{}); err != nil {
+			return m, err
+		}
+	}
+	m.Format = manifest.Format
+	data, err := json.Marshal(m)
+	if err != nil {
+		return m, err
+	}
+	err = s.Put(ctx, MarkerKey, bodyOf(append(data, '\n')), remote.PutOptions{IfAbsent: true})
+	if errors.Is(err, fs.ErrExist) {
+		return s.Marker(ctx)
+	}
+	return m, err
+}
+
+// An Entry is a snapshot that a store lists.
+type Entry struct {
+	ID      manifest.ID
+	Size    int64 // of the manifest, in bytes
+	ModTime time.Time
+}
+
+// Snapshots lists the snapshots, oldest first. Objects whose names are not those of manifests are ignored.
+func (s Store) Snapshots(ctx context.Context) ([]Entry, error) {
+	var entries []Entry
+	for info, err := range s.List(ctx, manifestsPrefix) {
+		if err != nil {
+			return nil, err
+		}
+		name := strings.TrimPrefix(info.Key, manifestsPrefix)
+		if base, ok := strings.CutSuffix(name, manifestSuffix); ok {
+			if id, err := manifest.ParseID(base); err == nil {
+				entries = append(entries, Entry{id, info.Size, info.ModTime})
+			}
+		}
+	}
+	return entries, nil
+}
+
+// An ArchiveInfo is an archive that a store lists.
+type ArchiveInfo struct {
+	SHA256  manifest.Hash
+	Size    int64
+	ModTime time.Time
+}
+
+// ListArchives yields the archives, ascending by hash.
+func (s Store) ListArchives(ctx context.Context) iter.Seq2[ArchiveInfo, error] {
+	return func(yield func(ArchiveInfo, error) bool) {
+		for info, err := range s.List(ctx, archivesPrefix) {
+			if err != nil {
+				yield(ArchiveInfo{}, err)
+				return
+			}
+			base, ok := strings.CutSuffix(strings.TrimPrefix(info.Key, archivesPrefix), archiveSuffix)
+			if !ok {
+				continue
+			}
+			h, err := manifest.ParseHash(base)
+			if err != nil {
+				continue
+			}
+			if !yield(ArchiveInfo{h, info.Size, info.ModTime}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Manifest reads the manifest of a snapshot and checks it against its name. It returns the stored bytes too, since
+// stores copy those and never encode again.
+func (s Store) Manifest(ctx context.Context, id manifest.ID) (*manifest.Head, []byte, error) {
+	key := ManifestKey(id)
+	stored, err := s.read(ctx, key, manifest.MaxHeadStored)
+	if err != nil {
+		return nil, nil, err
+	}
+	head, err := openManifest(id, stored)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %s: %w", s, key, err)
+	}
+	return head, stored, nil
+}
+
+// ErrDamaged marks a manifest whose bytes are not those of its name.
+var ErrDamaged = errors.New("damaged")
+
+func openManifest(id manifest.ID, stored []byte) (*manifest.Head, error) {
+	if got := manifest.HashOf(stored); got != id.SHA256 {
+		return nil, fmt.Errorf("%w: its SHA-256 is %s", ErrDamaged, got)
+	}
+	dec, err := zst.NewDecoder(1)
+	if err != nil {
+		return nil, err
+	}
+	data, err := dec.DecodeBounded(stored, manifest.MaxHead)
+	if err != nil {
+		return nil, err
+	}
+	head, err := manifest.ParseHead(data)
+	if err != nil {
+		return nil, err
+	}
+	if head.Stamp != id.Stamp {
+		return nil, fmt.Errorf("%w: it says that it is %s", manifest.ErrInvalid, head.Stamp)
+	}
+	return head, nil
+}
+
+// SealManifest returns the bytes under which a manifest is stored, and its ID.
+func SealManifest(h *manifest.Head) (manifest.ID, []byte, error) {
+	data, err := h.Encode()
+	if err != nil {
+		return manifest.ID{}, nil, err
+	}
+	enc, err := zst.NewEncoder(zst.Better, 1)
+	if err != nil {
+		return manifest.ID{}, nil, err
+	}
+	stored := enc.Encode(nil, data)
+	if len(stored) > manifest.MaxHeadStored {
+		return manifest.ID{}, nil, fmt.Errorf("manifest of %d bytes, more than %d", len(stored), manifest.MaxHeadStored)
+	}
+	return manifest.ID{Stamp: h.Stamp, SHA256: manifest.HashOf(stored)}, stored, nil
+}
+
+// Commit stores a manifest, and so makes the snapshot exist. Every archive that it needs must be in the store.
+func (s Store) Commit(ctx context.Context, id manifest.ID, stored []byte) error {
+	err := s.Put(ctx, ManifestKey(id), bodyOf(stored), remote.PutOptions{IfAbsent: true})
+	if errors.Is(err, fs.ErrExist) {
+		return nil // its name is its content
+	}
+	return err
+}
+
+// OpenArchive implements archive.Source.
+func (s Store) OpenArchive(ctx context.Context, h manifest.Hash, off, n int64) (io.ReadCloser, error) {
+	return s.Open(ctx, ArchiveKey(h), off, n)
+}
+
+// ArchiveKey implements archive.Source.
+func (s Store) ArchiveKey(h manifest.Hash) string { return ArchiveKey(h) }
+
+func bodyOf(data []byte) remote.Body {
+	return remote.Body{ReaderAt: bytes.NewReader(data), Size: int64(len(data)), SHA256: manifest.HashOf(data)}
+}
+
+// read returns an object of at most limit bytes.
+func (s Store) read(ctx context.Context, key string, limit int64) ([]byte, error) {
+	r, err := s.Open(ctx, key, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %s: %w", s, key, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: %s: %w: more than %d bytes", s, key, manifest.ErrInvalid, limit)
+	}
+	return data, nil
+}

@@ -1,0 +1,109 @@
+package layout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"lifeboat/manifest"
+)
+
+// A Catalog is what several places list, taken together.
+type Catalog struct {
+	places []Store
+	where  map[manifest.ID][]int // indexes into places, in order
+	IDs    []manifest.ID         // oldest first
+}
+
+// maxFuture is how far ahead of the clock a stamp may be before the snapshot is taken to be from the future.
+const maxFuture = 15 * time.Minute
+
+// List reads the catalog of places. A place that cannot be listed is reported in the error; the catalog has
+// what the others list. It is nil only if none could be listed.
+func List(ctx context.Context, places ...Store) (*Catalog, error) {
+	c := &Catalog{places: places, where: map[manifest.ID][]int{}}
+	var errs []error
+	for i, p := range places {
+		entries, err := p.Snapshots(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, e := range entries {
+			if c.where[e.ID] == nil {
+				c.IDs = append(c.IDs, e.ID)
+			}
+			c.where[e.ID] = append(c.where[e.ID], i)
+		}
+	}
+	slices.SortFunc(c.IDs, manifest.ID.Compare)
+	if len(errs) == len(places) && len(places) > 0 {
+		c = nil
+	}
+	return c, errors.Join(errs...)
+}
+
+// Where returns the places that list a snapshot, in the order they were given.
+func (c *Catalog) Where(id manifest.ID) []Store {
+	var stores []Store
+	for _, i := range c.where[id] {
+		stores = append(stores, c.places[i])
+	}
+	return stores
+}
+
+// Resolve finds the snapshot that a reference names. What "latest" passed over comes with the reason. now is the
+// time that stamps are compared with.
+func (c *Catalog) Resolve(ctx context.Context, ref manifest.Ref, now time.Time) (manifest.ID, []manifest.Skipped, error) {
+	return ref.Select(c.IDs, func(id manifest.ID) (string, error) {
+		if id.Stamp.Time().After(now.Add(maxFuture)) {
+			return "its stamp is in the future", nil
+		}
+		head, err := c.Head(ctx, id)
+		if err != nil {
+			if ctx.Err() != nil {
+				return "", context.Cause(ctx)
+			}
+			return fmt.Sprintf("its manifest cannot be read: %v", err), nil
+		}
+		return Unfit(head), nil
+	})
+}
+
+// Head reads the head of a snapshot from the first place that can give it.
+func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, error) {
+	var errs []error
+	for _, p := range c.Where(id) {
+		head, _, err := p.Manifest(ctx, id)
+		if err == nil {
+			return head, nil
+		}
+		errs = append(errs, err)
+	}
+	if errs == nil {
+		return nil, fmt.Errorf("snapshot %s: %w", id, fs.ErrNotExist)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// ProblemCorrupt is the kind of problem that says a database was captured corrupt.
+const ProblemCorrupt = "corrupt"
+
+// Unfit returns why a snapshot is not one that "latest" means, or "".
+func Unfit(h *manifest.Head) string {
+	switch {
+	case h.Kind == manifest.Safety:
+		return "it is a safety snapshot"
+	case h.State != manifest.Complete:
+		return "it is incomplete"
+	}
+	for _, p := range h.Problems {
+		if p.Kind == ProblemCorrupt {
+			return fmt.Sprintf("%s was corrupt when it was captured", p.Path)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,170 @@
+package snapshot
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"lifeboat/archive"
+	"lifeboat/manifest"
+)
+
+// assemble writes the tables, now that every archive has its name, and returns the head.
+//
+// Maps come first and into archives of their own, because the lines of the files table refer to those
+// archives by name. The pieces of the tables come last: the archives that they lie in are described in the head.
+func (t *take) assemble(ctx context.Context) (*manifest.Head, error) {
+	mapsOf, mapArchives, err := t.writeMaps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pieces := &pieceWriter{writer: t.extra(ctx)}
+	files := manifest.NewFileTable(pieces.put)
+	var all []*manifest.Archive
+	for _, c := range t.captures {
+		own := c.writer.Archives()
+		all = append(all, own...)
+		if err := c.writeFiles(files, own, mapsOf[c]); err != nil {
+			return nil, err
+		}
+	}
+	if err := files.Close(); err != nil {
+		return nil, err
+	}
+	filePieces := pieces.take()
+	all = sortedByHash(append(all, mapArchives...))
+	archives := manifest.NewArchiveTable(pieces.put)
+	for _, a := range all {
+		if err := archives.AddArchive(a); err != nil {
+			return nil, err
+		}
+	}
+	if err := archives.Close(); err != nil {
+		return nil, err
+	}
+	if err := pieces.writer.Close(); err != nil {
+		return nil, err
+	}
+	roots := pieces.writer.Archives()
+	head := t.head(append(all, roots...))
+	for _, r := range roots {
+		head.Roots = append(head.Roots, *r)
+	}
+	head.Files = manifest.Table{Count: files.Count, Bytes: files.Bytes, Pieces: filePieces}
+	head.Archives = manifest.Table{Count: archives.Count, Bytes: archives.Bytes, Pieces: pieces.take()}
+	return head, nil
+}
+
+// extra returns a writer of tables, which close will discard.
+func (t *take) extra(ctx context.Context) *archive.Writer {
+	w := t.newWriter(ctx)
+	t.extras = append(t.extras, w)
+	return w
+}
+
+// head fills in everything but the tables.
+func (t *take) head(stored []*manifest.Archive) *manifest.Head {
+	now := t.opts.Now()
+	h := &manifest.Head{
+		Format: manifest.Format, App: t.opts.App, Kind: t.opts.Kind, Stamp: t.opts.Stamp, Finished: now.UTC(),
+		Tool: t.opts.Tool, Host: t.opts.Host, Previous: t.opts.Previous,
+		State: t.problems.state(), Problems: t.problems.list, ProblemCount: t.problems.count, Omitted: t.omitted,
+	}
+	together := instants{began: t.began}
+	for _, c := range t.captures {
+		s := c.line
+		s.Name, s.Type, s.Root, s.Optional = c.Source.Name, c.kind, c.Source.Path, c.Source.Optional
+		s.Consistency = c.seen.consistency()
+		together.join(c.seen)
+		h.Sources = append(h.Sources, s)
+		h.Stats.Bytes += s.Bytes
+	}
+	h.Consistency = together.consistency()
+	for _, a := range stored {
+		h.Stats.NewBytes += a.Data
+		h.Stats.StoredBytes += a.Size
+	}
+	h.Stats.ArchivesNew = int64(len(stored))
+	h.Stats.Seconds = now.Sub(t.began).Seconds()
+	h.Stats.PinMS = together.longestPin.Milliseconds()
+	h.Stats.WALGrowth = together.walGrowth
+	return h
+}
+
+// writeFiles adds the lines of one source to the table. maps are those of its large files, in their order.
+func (c *capture) writeFiles(table *manifest.TableWriter, archives []*manifest.Archive, maps [][]manifest.Map) error {
+	var extents []manifest.Extent
+	large := false
+	for r, err := range c.draft.records() {
+		if err != nil {
+			return err
+		}
+		if r.Again {
+			extents, large = extents[:0], false
+			continue
+		}
+		if large = large || len(extents)+len(r.Places) > manifest.MaxInline; large {
+			extents = extents[:0]
+		} else {
+			extents = appendExtents(extents, r.Places, archives)
+		}
+		if r.File == nil {
+			continue
+		}
+		if large {
+			r.File.Maps, maps = maps[0], maps[1:]
+		} else {
+			r.File.Extents = extents
+		}
+		if err := table.AddFile(r.File); err != nil {
+			return err
+		}
+		extents, large = extents[:0], false
+	}
+	return nil
+}
+
+// appendExtents names the archives of places. Zeros that a record's end had cut are joined again.
+func appendExtents(extents []manifest.Extent, places []archive.Place, archives []*manifest.Archive) []manifest.Extent {
+	for _, p := range places {
+		if p.Archive != zeros {
+			extents = append(extents, manifest.Extent{Archive: archives[p.Archive].SHA256, Off: p.Off, Len: p.Len})
+			continue
+		}
+		if k := len(extents) - 1; k >= 0 && extents[k].IsZeros() {
+			extents[k].Len += p.Len
+		} else {
+			extents = append(extents, manifest.Extent{Len: p.Len})
+		}
+	}
+	return extents
+}
+
+// A pieceWriter packs the pieces of a table and remembers where they lie.
+type pieceWriter struct {
+	writer *archive.Writer
+	refs   []manifest.PieceRef
+}
+
+func (p *pieceWriter) put(first string, piece []byte) error {
+	at, err := p.writer.Add(archive.Segment{
+		Name: archive.PieceName(first), Data: piece, Chunk: len(piece), Sums: []archive.ChunkSum{archive.SumOf(piece)},
+	})
+	if err != nil {
+		return err
+	}
+	p.refs = append(p.refs, manifest.PieceRef{First: first, Archive: at.Archive, Off: at.Off, Len: at.Len, SHA256: manifest.HashOf(piece)})
+	return nil
+}
+
+// take returns the pieces since the last call.
+func (p *pieceWriter) take() []manifest.PieceRef {
+	refs := p.refs
+	p.refs = nil
+	return refs
+}
+
+func sortedByHash(archives []*manifest.Archive) []*manifest.Archive {
+	slices.SortFunc(archives, func(a, b *manifest.Archive) int { return strings.Compare(string(a.SHA256[:]), string(b.SHA256[:])) })
+	return slices.CompactFunc(archives, func(a, b *manifest.Archive) bool { return a.SHA256 == b.SHA256 })
+}

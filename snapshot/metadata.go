@@ -1,0 +1,108 @@
+package snapshot
+
+import (
+	"io/fs"
+	"os/user"
+	"strconv"
+
+	"lifeboat/manifest"
+)
+
+// line begins the line of a file: everything that is known of it but its content.
+func (r *reader) line(rel string, fi fs.FileInfo, typ manifest.FileType) *manifest.File {
+	f := &manifest.File{
+		Path: r.c.path(rel), Type: typ, Mode: unixMode(fi.Mode()),
+		UID: manifest.NoOwner, GID: manifest.NoOwner, ModTime: manifest.TimestampOf(fi.ModTime()),
+	}
+	if st, ok := statOf(fi); ok {
+		f.UID, f.GID = st.uid, st.gid
+		f.User, f.Group = r.owners.user(st.uid), r.owners.group(st.gid)
+		if typ == manifest.Regular && st.links > 1 {
+			f.Links = st.links
+		}
+	}
+	return f
+}
+
+// unixMode returns the permission, setuid, setgid and sticky bits as stat(2) has them.
+func unixMode(m fs.FileMode) uint32 {
+	mode := uint32(m.Perm())
+	if m&fs.ModeSetuid != 0 {
+		mode |= 0o4000
+	}
+	if m&fs.ModeSetgid != 0 {
+		mode |= 0o2000
+	}
+	if m&fs.ModeSticky != 0 {
+		mode |= 0o1000
+	}
+	return mode
+}
+
+// stat is what some systems know of a file beyond fs.FileInfo.
+type stat struct {
+	uid, gid int64
+	links    int64
+	dev, ino uint64
+}
+
+// atRest reports whether a file was not touched between two looks at it.
+func atRest(a, b fs.FileInfo) bool {
+	ca, _ := changeTime(a)
+	cb, _ := changeTime(b)
+	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && ca.Equal(cb)
+}
+
+// links finds files that have several names. The first name of each in walk order has the content; the others refer to it.
+type links struct{ paths map[[2]uint64]string }
+
+// first returns the first name of a file that was met before under another one, or "".
+func (l *links) first(fi fs.FileInfo, path string) string {
+	st, ok := statOf(fi)
+	if !ok || st.links < 2 {
+		return ""
+	}
+	key := [2]uint64{st.dev, st.ino}
+	if first, ok := l.paths[key]; ok {
+		return first
+	}
+	if l.paths == nil {
+		l.paths = map[[2]uint64]string{}
+	}
+	l.paths[key] = path
+	return ""
+}
+
+// owners looks up names of users and groups, each once.
+type owners struct{ users, groups map[int64]string }
+
+func newOwners() owners { return owners{map[int64]string{}, map[int64]string{}} }
+
+func (o owners) user(id int64) string {
+	return lookup(o.users, id, func(s string) (string, error) {
+		u, err := user.LookupId(s)
+		if err != nil {
+			return "", err
+		}
+		return u.Username, nil
+	})
+}
+
+func (o owners) group(id int64) string {
+	return lookup(o.groups, id, func(s string) (string, error) {
+		g, err := user.LookupGroupId(s)
+		if err != nil {
+			return "", err
+		}
+		return g.Name, nil
+	})
+}
+
+func lookup(known map[int64]string, id int64, find func(string) (string, error)) string {
+	name, ok := known[id]
+	if !ok {
+		name, _ = find(strconv.FormatInt(id, 10)) // a number without a name is common
+		known[id] = name
+	}
+	return name
+}

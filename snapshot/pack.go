@@ -1,0 +1,329 @@
+package snapshot
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"hash"
+	"strings"
+
+	"lifeboat/archive"
+	"lifeboat/manifest"
+)
+
+// plainChunk is the chunk size of files that are not databases.
+const plainChunk = 64 << 10
+
+// blockSize is how much of a file is handed from the reader to the packer at once: a whole number of chunks of any size.
+const blockSize = archive.MaxSegment
+
+// An item is what the reader hands to the packer: a file, or the next bytes of one.
+type item struct {
+	file   *manifest.File // on the first item of a file; its Size is what is expected
+	block  []byte         // the next bytes
+	again  bool           // forget the bytes so far: the file is read once more
+	digest chan<- manifest.Hash
+	drop   bool // the file could not be read to its end: it has no line
+	end    bool // the file is complete, and all of its line but digest and extents is right
+}
+
+// A packer hashes files, cuts them into chunks, packs those that are not zeros into segments, and writes lines to the draft.
+type packer struct {
+	c       *capture
+	file    *manifest.File
+	digest  hash.Hash
+	off     int64 // bytes of the file so far
+	json    bool  // the file should be JSON
+	badJSON bool
+
+	seg     []byte // new bytes that are not packed yet
+	sums    []archive.ChunkSum
+	segOff  int64     // where the first of them lies in the file
+	waiting []stretch // of the file, from the first byte in seg on
+
+	extents extents
+	memory  memory
+}
+
+// A stretch is bytes of a file that follow each other: in the segment that is being collected, or in a place that
+// is known.
+type stretch struct {
+	inSegment bool
+	place     archive.Place
+}
+
+func newPacker(c *capture) *packer {
+	return &packer{c: c, digest: sha256.New(), seg: make([]byte, 0, archive.MaxSegment), extents: extents{draft: c.draft}}
+}
+
+func (p *packer) take(it item) error {
+	if it.file != nil {
+		p.begin(it.file)
+	}
+	if it.again || it.drop {
+		if err := p.flush(); err != nil {
+			return err
+		}
+		if err := p.extents.again(); err != nil {
+			return err
+		}
+		p.restart()
+	}
+	if len(it.block) > 0 {
+		if err := p.block(it.block); err != nil {
+			return err
+		}
+	}
+	if it.digest != nil {
+		it.digest <- manifest.Hash(p.digest.Sum(nil))
+	}
+	if it.end {
+		return p.end()
+	}
+	return nil
+}
+
+func (p *packer) begin(f *manifest.File) {
+	p.file = f
+	p.extents.begin(f.Path)
+	p.memory.forget()
+	p.json = strings.HasSuffix(f.Path, ".json") && f.Size > 0 && f.Size <= blockSize
+	p.restart()
+}
+
+func (p *packer) restart() {
+	p.digest.Reset()
+	p.off = 0
+	p.badJSON = false
+	p.memory.again()
+}
+
+func (p *packer) chunk() int {
+	if p.file.SQLite != nil {
+		return max(4096, p.file.SQLite.PageSize)
+	}
+	return plainChunk
+}
+
+// zeroChunk is as long as the longest chunk.
+var zeroChunk [64 << 10]byte
+
+// block packs the next bytes of the file. Only the last block of a file is not a whole number of chunks.
+func (p *packer) block(b []byte) error {
+	p.digest.Write(b)
+	p.c.t.opts.Meter.Add(int64(len(b)))
+	if p.json {
+		p.badJSON = !json.Valid(b)
+	}
+	chunk := p.chunk()
+	for len(b) > 0 {
+		n := min(chunk, len(b))
+		if err := p.one(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+		p.off += int64(n)
+	}
+	return nil
+}
+
+// one packs one chunk.
+func (p *packer) one(b []byte) error {
+	n := int64(len(b))
+	if bytes.Equal(b, zeroChunk[:n]) {
+		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: n})
+		return p.place(archive.Place{Archive: zeros, Len: n})
+	}
+	sum := archive.SumOf(b)
+	if at, ok := p.memory.same(sum); ok {
+		return p.place(at)
+	}
+	if len(p.seg)+len(b) > archive.MaxSegment {
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
+	if len(p.seg) == 0 {
+		p.segOff = p.off
+	}
+	p.seg = append(p.seg, b...)
+	p.sums = append(p.sums, sum)
+	p.memory.add(sum, archive.Place{})
+	p.waiting = append(p.waiting, stretch{inSegment: true, place: archive.Place{Len: n}})
+	return nil
+}
+
+// place adds a stretch whose place is known. It waits behind those that have none yet.
+func (p *packer) place(at archive.Place) error {
+	if len(p.seg) == 0 {
+		return p.extents.add(at)
+	}
+	p.waiting = append(p.waiting, stretch{place: at})
+	return nil
+}
+
+// flush packs the segment, and so gives every stretch its place.
+func (p *packer) flush() error {
+	if len(p.seg) == 0 {
+		return nil
+	}
+	name := archive.PartName(p.file.Path, p.segOff)
+	if int64(len(p.seg)) == p.file.Size {
+		name = archive.WholeName(p.file.Path)
+	}
+	at, err := p.c.writer.Add(archive.Segment{Name: name, Data: p.seg, Chunk: p.chunk(), Sums: p.sums})
+	if err != nil {
+		return err
+	}
+	next := at.Off
+	for _, s := range p.waiting {
+		if s.inSegment {
+			n := s.place.Len
+			s.place = archive.Place{Archive: at.Archive, Off: next, Len: n}
+			p.memory.placed(s.place)
+			next += n
+		}
+		if err := p.extents.add(s.place); err != nil {
+			return err
+		}
+	}
+	p.seg, p.sums, p.waiting = p.seg[:0], p.sums[:0], p.waiting[:0]
+	return nil
+}
+
+func (p *packer) end() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	f := p.file
+	if f.Type == manifest.Regular {
+		f.Size = p.off
+		f.SHA256 = manifest.Hash(p.digest.Sum(nil))
+		if f.Size > 0 {
+			f.Chunk = int64(p.chunk())
+		}
+		if p.badJSON {
+			p.c.t.problems.addDetail(problemJSON, p.c.Source.Name, f.Path, "it is stored as it is, but does not parse as JSON")
+		}
+	}
+	p.c.t.opts.Meter.File()
+	p.c.line.Files++
+	p.c.line.Bytes += f.Size
+	if f.SQLite != nil {
+		p.c.line.Databases++
+	}
+	return p.extents.end(f)
+}
+
+// extents joins the places of a file to extents and writes them to the draft, one record for each MapSpan.
+type extents struct {
+	draft  *draft
+	path   string
+	places []archive.Place
+	span   int64 // bytes in places
+	total  int   // places in earlier records
+}
+
+func (e *extents) begin(path string) {
+	e.path, e.places, e.span, e.total = path, e.places[:0], 0, 0
+}
+
+func (e *extents) add(at archive.Place) error {
+	for at.Len > 0 {
+		if e.span == manifest.MapSpan {
+			if err := e.draft.add(record{Path: e.path, Places: e.places}); err != nil {
+				return err
+			}
+			e.total += len(e.places)
+			e.places, e.span = e.places[:0], 0
+		}
+		n := min(at.Len, manifest.MapSpan-e.span)
+		e.join(archive.Place{Archive: at.Archive, Off: at.Off, Len: n})
+		e.span += n
+		at.Len -= n
+		if at.Archive != zeros {
+			at.Off += n
+		}
+	}
+	return nil
+}
+
+// join appends a place, or makes the last one longer when this one follows it. Members lie at least a header apart, so
+// what follows directly is of the same member.
+func (e *extents) join(at archive.Place) {
+	if k := len(e.places) - 1; k >= 0 && e.places[k].Archive == at.Archive {
+		last := &e.places[k]
+		if at.Archive == zeros || last.Off+last.Len == at.Off {
+			last.Len += at.Len
+			return
+		}
+	}
+	e.places = append(e.places, at)
+}
+
+// again forgets the extents of the file so far.
+func (e *extents) again() error {
+	written := e.total > 0
+	e.begin(e.path)
+	if !written {
+		return nil
+	}
+	return e.draft.add(record{Again: true})
+}
+
+func (e *extents) end(f *manifest.File) error {
+	if e.total+len(e.places) > manifest.MaxInline {
+		e.draft.large = true
+	}
+	return e.draft.add(record{Path: e.path, Places: e.places, File: f})
+}
+
+// memory remembers what the last attempt at a file was packed to, chunk by chunk, so that when a file is read
+// again because it changed, only what changed is packed again.
+type memory struct {
+	last, next []chunkAt
+	index      int // of the chunk that comes
+	unplaced   int // index in next of the first chunk that waits for its place
+}
+
+type chunkAt struct {
+	sum archive.ChunkSum
+	at  archive.Place
+}
+
+// maxMemory is how many chunks are remembered: 16 GiB of a file. What lies beyond is packed again.
+const maxMemory = 1 << 18
+
+// forget begins a file.
+func (m *memory) forget() { *m = memory{last: m.last[:0], next: m.next[:0]} }
+
+// again begins another attempt at the same file.
+func (m *memory) again() { *m = memory{last: m.next, next: m.last[:0]} }
+
+// same returns the place of the chunk that comes, if the last attempt found the same one there.
+func (m *memory) same(sum archive.ChunkSum) (archive.Place, bool) {
+	if m.index >= len(m.last) || m.last[m.index].sum != sum {
+		return archive.Place{}, false
+	}
+	at := m.last[m.index].at
+	m.add(sum, at)
+	return at, true
+}
+
+// add remembers the chunk that comes. An empty place says that it will be given by placed.
+func (m *memory) add(sum archive.ChunkSum, at archive.Place) {
+	m.index++
+	if len(m.next) < maxMemory {
+		m.next = append(m.next, chunkAt{sum, at})
+	}
+}
+
+// placed gives a place to the first chunk that waits for one.
+func (m *memory) placed(at archive.Place) {
+	for m.unplaced < len(m.next) && m.next[m.unplaced].at.Len != 0 {
+		m.unplaced++
+	}
+	if m.unplaced < len(m.next) {
+		m.next[m.unplaced].at = at
+	}
+}

@@ -1,0 +1,69 @@
+package snapshot
+
+import (
+	"errors"
+	"io/fs"
+	"sync"
+
+	"lifeboat/internal/layout"
+	"lifeboat/manifest"
+)
+
+// Kinds of problems, as they stand in the manifest.
+const (
+	problemMissing    = "missing"      // a source that is not there, or not ours to read
+	problemUnreadable = "unreadable"   // a file that could not be read
+	problemVanished   = "vanished"     // a file that was listed and was gone when it was to be read
+	problemSkipped    = "skipped"      // a socket, pipe or device
+	problemChanged    = "changed"      // a file that did not settle
+	problemGrew       = "grew"         // a file that was appended to
+	problemJSON       = "invalid_json" // a JSON file that does not parse
+	problemIntegrity  = "integrity"    // a database whose check could not be passed for sure
+)
+
+// incomplete are the kinds that mean something is not in the snapshot that should be.
+var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true}
+
+// problems collects what was not captured as it should be. The first MaxProblems are kept, and all are counted; corrupt
+// databases come first, since "latest" goes by them.
+type problems struct {
+	mu    sync.Mutex
+	list  []manifest.Problem
+	count int64
+	bad   bool // something is missing
+}
+
+func (p *problems) add(kind, source, path string, err error) {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err // the path is beside it
+	}
+	detail := ""
+	if err != nil {
+		detail = err.Error()
+	}
+	p.addDetail(kind, source, path, detail)
+}
+
+func (p *problems) addDetail(kind, source, path, detail string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count++
+	p.bad = p.bad || incomplete[kind]
+	entry := manifest.Problem{Source: source, Path: path, Kind: kind, Detail: detail}
+	if kind == layout.ProblemCorrupt {
+		p.list = append([]manifest.Problem{entry}, p.list...)
+	} else {
+		p.list = append(p.list, entry)
+	}
+	if len(p.list) > manifest.MaxProblems {
+		p.list = p.list[:manifest.MaxProblems]
+	}
+}
+
+func (p *problems) state() manifest.State {
+	if p.bad {
+		return manifest.Incomplete
+	}
+	return manifest.Complete
+}

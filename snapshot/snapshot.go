@@ -1,0 +1,359 @@
+// Package snapshot captures live state: it reads sources as they are being written to, and writes a snapshot of them.
+//
+// Nothing of a source is changed, and nobody who writes to it has to stop. SQLite databases, wherever they are
+// met, are pinned by a read transaction and streamed page by page out of it; files are read under a guard that
+// notices when they change meanwhile. What the snapshot can promise about the instant that it shows is in its manifest, and no more
+// than that.
+//
+// Every byte passes through three stages that run side by side: a reader for each source, a packer that hashes and cuts
+// into segments, and the encoders of package archive. Memory does not grow with the data: the lines of the files table, whose
+// archives have no names until they are complete, wait in a scratch file.
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeboat/archive"
+	"lifeboat/internal/layout"
+	"lifeboat/internal/progress"
+	"lifeboat/internal/sqlitedb"
+	"lifeboat/manifest"
+)
+
+// A Source is one thing to capture.
+type Source struct {
+	Name     string // as manifest.CheckName wants it
+	Path     string // absolute
+	Optional bool   // that it is missing is no problem
+	Exclude  []string
+}
+
+// A Target is where a snapshot is written.
+type Target interface {
+	// Create begins an archive.
+	Create() (archive.Object, error)
+	// Commit stores the manifest. It is called once, after every archive is stored.
+	Commit(ctx context.Context, id manifest.ID, stored []byte) error
+}
+
+// Options of a capture. App, Stamp and Target are required.
+type Options struct {
+	App      string
+	Kind     manifest.Kind // default manifest.Backup
+	Stamp    manifest.Stamp
+	Tool     string // version, for the manifest
+	Host     manifest.Host
+	Previous *manifest.ID
+	Omitted  []manifest.Omission // sources that the caller left out
+
+	Target Target
+	Stored func(a *manifest.Archive) error // told of each archive once it is stored; see archive.Options
+
+	Avoid   []string // directories that are never captured: the stores themselves
+	Scratch string   // directory for temporary files; default the system's
+	Meter   *progress.Meter
+	Now     func() time.Time // default time.Now
+}
+
+// A Result is a snapshot that was committed.
+type Result struct {
+	ID   manifest.ID
+	Head *manifest.Head
+}
+
+// parallel is how many sources are captured at once.
+const parallel = 2
+
+// Take captures sources and commits the snapshot to opts.Target. Something that could not be captured is listed in the
+// head, which is then incomplete: no error. When Take fails, nothing was committed.
+func Take(ctx context.Context, sources []Source, opts Options) (*Result, error) {
+	if opts.Kind == "" {
+		opts.Kind = manifest.Backup
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	t := &take{opts: opts, began: opts.Now()}
+	var err error
+	if t.scratch, err = os.MkdirTemp(opts.Scratch, "lifeboat-*"); err != nil {
+		return nil, fmt.Errorf("make a scratch directory: %w", err)
+	}
+	defer os.RemoveAll(t.scratch)
+	if t.pool, err = archive.NewPool(archive.PoolOptions{}); err != nil {
+		return nil, err
+	}
+	if err := t.open(sources); err != nil {
+		return nil, err
+	}
+	defer t.close()
+	if err := t.pin(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.capture(ctx); err != nil {
+		return nil, err
+	}
+	for _, c := range t.captures {
+		if err := c.sameRoot(); err != nil {
+			return nil, err
+		}
+	}
+	head, err := t.assemble(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id, stored, err := layout.SealManifest(head)
+	if err != nil {
+		return nil, err
+	}
+	if err := opts.Target.Commit(ctx, id, stored); err != nil {
+		return nil, fmt.Errorf("commit snapshot %s: %w", id.Stamp, err)
+	}
+	return &Result{id, head}, nil
+}
+
+// take is one capture of all sources.
+type take struct {
+	opts     Options
+	began    time.Time
+	scratch  string
+	pool     *archive.Pool
+	avoid    []fs.FileInfo
+	captures []*capture // ascending by name
+	omitted  []manifest.Omission
+	problems problems
+	extras   []*archive.Writer // of maps and pieces
+
+	storedMu sync.Mutex
+}
+
+// capture is the capture of one source.
+type capture struct {
+	t      *take
+	Source Source
+	root   string // the path with symbolic links followed
+	info   fs.FileInfo
+	kind   manifest.SourceType
+	pinned *sqlitedb.Pinned // of a source that is a database
+	writer *archive.Writer
+	draft  *draft
+	seen   instants
+	line   manifest.Source
+}
+
+// open looks at every source and decides what it is.
+func (t *take) open(sources []Source) error {
+	for _, dir := range t.opts.Avoid {
+		if fi, err := os.Stat(dir); err == nil {
+			t.avoid = append(t.avoid, fi)
+		}
+	}
+	t.omitted = slices.Clone(t.opts.Omitted)
+	for _, s := range sources {
+		if err := manifest.CheckName(s.Name); err != nil {
+			return err
+		}
+		c, err := t.look(s)
+		switch {
+		case err == nil:
+			t.captures = append(t.captures, c)
+		case errors.Is(err, fs.ErrNotExist) && s.Optional:
+			t.omitted = append(t.omitted, manifest.Omission{Source: s.Name, Why: "optional, and not there"})
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+			t.problems.add(problemMissing, s.Name, "", err)
+		default:
+			return fmt.Errorf("source %s: %w", s.Name, err)
+		}
+	}
+	slices.SortFunc(t.captures, func(a, b *capture) int { return strings.Compare(a.Source.Name, b.Source.Name) })
+	for i := 1; i < len(t.captures); i++ {
+		if t.captures[i-1].Source.Name == t.captures[i].Source.Name {
+			return fmt.Errorf("two sources are named %q; name one with NAME=PATH", t.captures[i].Source.Name)
+		}
+	}
+	if len(t.captures) == 0 {
+		if len(t.problems.list) > 0 {
+			return fmt.Errorf("nothing to capture: %s: %s", t.problems.list[0].Source, t.problems.list[0].Detail)
+		}
+		return errors.New("nothing to capture: no source is left")
+	}
+	return nil
+}
+
+func (t *take) look(s Source) (*capture, error) {
+	c := &capture{t: t, Source: s, seen: instants{began: t.began}}
+	var err error
+	if c.root, err = filepath.EvalSymlinks(s.Path); err != nil {
+		return nil, err
+	}
+	if c.info, err = os.Stat(s.Path); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.info.IsDir():
+		c.kind = manifest.DirectorySource
+		if t.avoided(c.info) {
+			return nil, fmt.Errorf("%s is a store of lifeboat's own; back up what it was made from", s.Path)
+		}
+	case !c.info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is neither a file nor a directory", s.Path)
+	default:
+		db, err := isDatabase(s.Path)
+		if err != nil {
+			return nil, err
+		}
+		c.kind = manifest.FileSource
+		if db {
+			c.kind = manifest.SQLiteSource
+		}
+	}
+	return c, nil
+}
+
+func (t *take) avoided(fi fs.FileInfo) bool {
+	return slices.ContainsFunc(t.avoid, func(a fs.FileInfo) bool { return os.SameFile(a, fi) })
+}
+
+func isDatabase(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var header [16]byte
+	n, _ := f.Read(header[:])
+	return sqlitedb.IsDatabase(header[:n]), nil
+}
+
+// pin pins the databases that are sources, one directly after the other, so that they lie close together in time.
+func (t *take) pin(ctx context.Context) error {
+	for _, c := range t.captures {
+		if c.kind != manifest.SQLiteSource {
+			continue
+		}
+		p, err := sqlitedb.Pin(ctx, c.Source.Path, sqlitedb.Options{Scratch: t.scratch})
+		if errors.Is(err, sqlitedb.ErrNotDatabase) {
+			c.kind = manifest.FileSource // it begins like one, and is none; its bytes are what there is
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("source %s: %w", c.Source.Name, err)
+		}
+		c.pinned = p
+	}
+	return nil
+}
+
+func (t *take) close() {
+	for _, c := range t.captures {
+		if c.pinned != nil {
+			c.pinned.Close()
+		}
+		if c.writer != nil {
+			c.writer.Discard()
+		}
+		if c.draft != nil {
+			c.draft.close()
+		}
+	}
+	for _, w := range t.extras {
+		w.Discard()
+	}
+}
+
+// newWriter returns a writer into the target. Writers of several sources work at once; the caller's Stored is told of one
+// archive at a time.
+func (t *take) newWriter(ctx context.Context) *archive.Writer {
+	return archive.NewWriter(ctx, t.pool, archive.Options{
+		Create: t.opts.Target.Create,
+		Stored: func(a *manifest.Archive) error {
+			t.storedMu.Lock()
+			defer t.storedMu.Unlock()
+			if t.opts.Stored == nil {
+				return nil
+			}
+			return t.opts.Stored(a)
+		},
+	})
+}
+
+// capture reads and packs the sources.
+func (t *take) capture(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, c := range t.captures {
+		draft, err := newDraft(t.scratch)
+		if err != nil {
+			return err
+		}
+		c.draft = draft
+		c.writer = t.newWriter(gctx)
+		g.Go(func() error {
+			if err := c.run(gctx); err != nil {
+				return fmt.Errorf("source %s: %w", c.Source.Name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// run captures one source: a reader and a packer side by side.
+func (c *capture) run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	r, p := newReader(gctx, c), newPacker(c)
+	g.Go(func() error {
+		defer close(r.items)
+		return r.source()
+	})
+	g.Go(func() error {
+		for it := range r.items {
+			if err := p.take(it); err != nil {
+				return err
+			}
+			r.recycle(it.block)
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := c.writer.Close(); err != nil {
+		return err
+	}
+	return c.draft.finish()
+}
+
+// sameRoot reports that a source was replaced by another while it was captured: what was captured is
+// then of neither.
+func (c *capture) sameRoot() error {
+	fi, err := os.Stat(c.Source.Path)
+	if err == nil && !os.SameFile(fi, c.info) {
+		err = errors.New("it was replaced by another")
+	}
+	if err != nil {
+		return fmt.Errorf("source %s changed under the capture: %s: %w; run the backup again", c.Source.Name, c.Source.Path, err)
+	}
+	return nil
+}
+
+// path returns the path in the manifest of a path below the source's root.
+func (c *capture) path(rel string) string {
+	if c.kind != manifest.DirectorySource {
+		return c.Source.Name + "/" + filepath.Base(c.Source.Path)
+	}
+	if rel == "." {
+		return c.Source.Name
+	}
+	return c.Source.Name + "/" + filepath.ToSlash(rel)
+}

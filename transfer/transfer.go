@@ -1,0 +1,232 @@
+// Package transfer copies snapshots from one store to another. Pushing, pulling and copying are this one
+// operation: the archives that are missing, then the manifest.
+//
+// Archives have the names of their content, so what an earlier, broken transfer has brought over counts,
+// and nothing is ever half there. The manifest comes last: a store that lists a snapshot has all of it.
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"lifeboat/archive"
+	"lifeboat/internal/layout"
+	"lifeboat/manifest"
+	"lifeboat/remote"
+)
+
+// DefaultConcurrency is how many archives are on their way at once.
+const DefaultConcurrency = 3
+
+// Options are choices that have a good default.
+type Options struct {
+	Concurrency int               // archives at once; 0 means DefaultConcurrency
+	Plan        func(bytes int64) // told once how many stored bytes will be copied
+	Progress    func(bytes int64) // told of each archive that was copied; calls come from several goroutines
+}
+
+// A Result says what a transfer did.
+type Result struct {
+	Archives int64 // copied
+	Bytes    int64 // copied, with the manifest
+	Present  int64 // archives that were there already
+}
+
+// Copy makes a snapshot exist in to. Archives are read from the places, in their order, each verified against
+// its name before it is kept. When it fails, to is as it was, but for archives that the next attempt finds.
+func Copy(ctx context.Context, s *layout.Snapshot, places []layout.Store, to layout.Store, opts Options) (Result, error) {
+	var res Result
+	missing, err := missingArchives(ctx, s, to, &res)
+	if err != nil {
+		return res, err
+	}
+	var total int64
+	for _, a := range missing {
+		total += a.Size
+	}
+	if opts.Plan != nil {
+		opts.Plan(total)
+	}
+	limit := opts.Concurrency
+	if limit <= 0 {
+		limit = DefaultConcurrency
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(limit)
+	var bytes, count atomic.Int64
+	for _, a := range missing {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			if err := copyArchive(gctx, places, to, a); err != nil {
+				return err
+			}
+			bytes.Add(a.Size)
+			count.Add(1)
+			if opts.Progress != nil {
+				opts.Progress(a.Size)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	res.Archives, res.Bytes = count.Load(), bytes.Load()
+	if err != nil {
+		return res, err
+	}
+	if err := ctx.Err(); err != nil {
+		return res, context.Cause(ctx)
+	}
+	if err := to.Commit(ctx, s.ID, s.Stored); err != nil {
+		return res, err
+	}
+	res.Bytes += int64(len(s.Stored))
+	return res, nil
+}
+
+// a listed archive that a snapshot needs
+type needed struct {
+	SHA256 manifest.Hash
+	Size   int64
+}
+
+// missingArchives compares what a snapshot needs with what a store lists. Both come in order of their hashes, so neither
+// is held in memory; what is missing is.
+func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, res *Result) ([]needed, error) {
+	have, stop := iter.Pull2(to.ListArchives(ctx))
+	defer stop()
+	roots := map[manifest.Hash]int64{}
+	for _, r := range s.Head.Roots {
+		roots[r.SHA256] = r.Size
+	}
+	var missing []needed
+	var at layout.ArchiveInfo
+	more := true
+	step := func() error {
+		var err error
+		at, err, more = have()
+		if n, ok := roots[at.SHA256]; more && ok && n == at.Size {
+			delete(roots, at.SHA256)
+			res.Present++
+		}
+		return err
+	}
+	if err := step(); err != nil {
+		return nil, err
+	}
+	for a, err := range s.Archives(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		for more && at.SHA256.String() < a.SHA256.String() {
+			if err := step(); err != nil {
+				return nil, err
+			}
+		}
+		if more && at.SHA256 == a.SHA256 && at.Size == a.Size {
+			res.Present++
+			continue
+		}
+		missing = append(missing, needed{a.SHA256, a.Size})
+	}
+	for more {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	for h, n := range roots {
+		missing = append(missing, needed{h, n})
+	}
+	return missing, nil
+}
+
+// copyArchive copies one archive from the first place that has it whole.
+func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a needed) error {
+	var errs []error
+	for _, from := range places {
+		err := copyFrom(ctx, from, to, a)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !readFailed(err) {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return fmt.Errorf("archive %s: %w in any place", a.SHA256, fs.ErrNotExist)
+	}
+	return errors.Join(errs...)
+}
+
+// A sourceError is a failure of the place that is read: another place may do better.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
+func readFailed(err error) bool {
+	var s sourceError
+	return errors.As(err, &s) || errors.Is(err, remote.ErrMismatch)
+}
+
+func copyFrom(ctx context.Context, from, to layout.Store, a needed) error {
+	if dir, ok := from.Store.(interface {
+		OpenFile(key string) (*os.File, error)
+	}); ok {
+		f, err := dir.OpenFile(layout.ArchiveKey(a.SHA256))
+		if err != nil {
+			return sourceError{err}
+		}
+		defer f.Close()
+		return put(ctx, to, f, a)
+	}
+	return throughFile(ctx, from, to, a)
+}
+
+// put stores an archive under its name. The store compares what it gets with the name.
+func put(ctx context.Context, to layout.Store, f io.ReaderAt, a needed) error {
+	err := to.Put(ctx, layout.ArchiveKey(a.SHA256), remote.Body{ReaderAt: f, Size: a.Size, SHA256: a.SHA256}, remote.PutOptions{})
+	if err != nil {
+		return fmt.Errorf("store archive %s: %w", a.SHA256, err)
+	}
+	return nil
+}
+
+// throughFile brings an archive from a network to a temporary file, verifies it, and stores it from there: a request
+// that has to be repeated needs its body again.
+func throughFile(ctx context.Context, from, to layout.Store, a needed) error {
+	tmp, err := os.CreateTemp("", "lifeboat-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	body, err := from.OpenArchive(ctx, a.SHA256, 0, -1)
+	if err != nil {
+		return sourceError{err}
+	}
+	defer body.Close()
+	digest := sha256.New()
+	n, err := io.Copy(io.MultiWriter(tmp, digest), io.LimitReader(body, a.Size+1))
+	if err != nil {
+		return sourceError{fmt.Errorf("read %s: %s: %w", from, layout.ArchiveKey(a.SHA256), err)}
+	}
+	if got := manifest.Hash(digest.Sum(nil)); n != a.Size || got != a.SHA256 {
+		return sourceError{&archive.DamageError{Store: from.String(), Object: layout.ArchiveKey(a.SHA256), Place: "whole",
+			Err: fmt.Errorf("%d bytes with SHA-256 %s, where there should be %d", n, got, a.Size)}}
+	}
+	return put(ctx, to, tmp, a)
+}
