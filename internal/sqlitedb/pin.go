@@ -26,7 +26,7 @@ type Options struct {
 type Pinned struct {
 	source *source
 	conn   *conn  // nil for an empty file
-	guard  guard  // nil when SQLite's locks do the guarding
+	guard  guard  // of a cold database; else nil, for SQLite's locks do the guarding
 	staged string // directory of the copy, or ""
 	header header
 	pages  uint32
@@ -86,8 +86,8 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 	}
 	switch way {
 	case empty:
-		p.guard, p.header, p.at = guard{src.path: src.before}, parseHeader(nil), time.Now()
-		return p, p.guard.check()
+		p.header, p.at = parseHeader(nil), time.Now()
+		return p, nil
 	case live:
 		err = p.openLive(ctx, opt)
 		if code(err) != sqlite3.SQLITE_READONLY_ROLLBACK {
@@ -224,7 +224,8 @@ func (p *Pinned) WALGrowth() (int64, error) {
 	return max(0, wal.size-p.wal), err
 }
 
-// verify returns ErrChanged if the source is read without locks and was changed since the pin.
+// verify returns ErrChanged if the source is read without locks and was changed since the pin. A log with
+// something in it means that somebody began to.
 func (p *Pinned) verify() error {
 	if p.guard == nil {
 		return nil
