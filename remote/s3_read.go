@@ -1,0 +1,257 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// How often a reader asks for the rest of an object whose body broke off, until so many bytes of it
+// have come.
+const (
+	maxResumes     = 5
+	resumeProgress = 1 << 20
+)
+
+func (s *s3Store) Open(ctx context.Context, key string, off, n int64) (_ io.ReadCloser, err error) {
+	defer s.explain(ctx, &err, "open", key)
+	object, err := s.object(key)
+	if err != nil {
+		return nil, err
+	}
+	if off < 0 {
+		return nil, fmt.Errorf("offset %d: %w", off, fs.ErrInvalid)
+	}
+	r := &s3Reader{store: s, ctx: ctx, key: key, object: object, off: off, resumes: maxResumes}
+	if n == 0 {
+		return r.checkEmpty()
+	}
+	err = s.try(ctx, func() error { return r.open(n) })
+	if isBadRange(err) {
+		return r.checkEnd(n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// An s3Reader reads a range of an object. When the connection breaks it asks for the rest, of the
+// same content: If-Match holds it to the ETag.
+type s3Reader struct {
+	store       *s3Store
+	ctx         context.Context
+	key, object string
+
+	body io.ReadCloser // nil: none, or closed
+	off  int64         // of the next byte
+	left int64         // bytes still to come
+	etag string
+
+	resumes  int   // left
+	progress int64 // bytes since the last resume
+	err      error // the reader has failed
+}
+
+// open asks for n bytes from r.off, to the end if n is negative, and checks that they are announced.
+func (r *s3Reader) open(n int64) error {
+	opts := minio.GetObjectOptions{}
+	if n > 0 {
+		opts.Set("Range", fmt.Sprintf("bytes=%d-%d", r.off, r.off+n-1))
+	} else if r.off > 0 {
+		opts.Set("Range", fmt.Sprintf("bytes=%d-", r.off))
+	}
+	if r.etag != "" {
+		if err := opts.SetMatchETag(r.etag); err != nil {
+			return err
+		}
+	}
+	body, info, header, err := r.store.core.GetObject(r.ctx, r.store.loc.Bucket, r.object, opts)
+	if err != nil {
+		return err
+	}
+	left := info.Size
+	if opts.Header().Get("Range") != "" {
+		left, err = checkContentRange(header.Get("Content-Range"), r.off, n)
+	}
+	switch {
+	case err != nil:
+	case info.ETag == "" || left < 0 || info.Size >= 0 && info.Size != left:
+		err = errNotS3
+	case r.etag != "" && info.ETag != r.etag:
+		err = errChanged
+	}
+	if err != nil {
+		body.Close()
+		return err
+	}
+	r.body, r.left, r.etag = body, left, info.ETag
+	return nil
+}
+
+// errChanged says that an object was replaced while it was read.
+var errChanged = errors.New("the object was replaced while it was read")
+
+// checkEmpty opens no bytes: HTTP has no such range.
+func (r *s3Reader) checkEmpty() (io.ReadCloser, error) {
+	err := r.store.try(r.ctx, func() error {
+		o, err := r.store.head(r.ctx, r.object)
+		if err == nil {
+			_, err = span(r.off, 0, o.Size)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// checkEnd opens a range that the server refused. One that begins at the end of the object and goes
+// to its end is no mistake.
+func (r *s3Reader) checkEnd(n int64) (io.ReadCloser, error) {
+	var size int64
+	err := r.store.try(r.ctx, func() error {
+		o, err := r.store.head(r.ctx, r.object)
+		size = o.Size
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	left, err := span(r.off, n, size)
+	if err != nil {
+		return nil, err
+	}
+	if left > 0 {
+		return nil, errChanged
+	}
+	return r, nil
+}
+
+func (r *s3Reader) Read(p []byte) (int, error) {
+	if r.err != nil || len(p) == 0 {
+		return 0, r.err
+	}
+	for r.left > 0 {
+		if err := r.resume(); err != nil {
+			return 0, r.fail(err)
+		}
+		n, err := r.body.Read(p[:min(int64(len(p)), r.left)])
+		r.off += int64(n)
+		r.left -= int64(n)
+		if r.progress += int64(n); r.progress >= resumeProgress {
+			r.resumes = maxResumes
+		}
+		if err != nil && r.left > 0 {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			r.closeBody()
+			if r.ctx.Err() != nil || r.resumes == 0 {
+				return n, r.fail(err)
+			}
+			r.resumes--
+			r.progress = 0
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+	return 0, io.EOF
+}
+
+// resume asks for the rest if the body broke off.
+func (r *s3Reader) resume() error {
+	if r.body != nil {
+		return nil
+	}
+	left := r.left
+	err := r.store.try(r.ctx, func() error { return r.open(left) })
+	if isPrecondition(err) || isBadRange(err) {
+		return errChanged
+	}
+	return err
+}
+
+func (r *s3Reader) fail(err error) error {
+	r.store.explain(r.ctx, &err, "read", r.key)
+	r.err = err
+	return err
+}
+
+func (r *s3Reader) closeBody() {
+	if r.body != nil {
+		r.body.Close()
+		r.body = nil
+	}
+}
+
+// Close ends the reading. The rest of the body is not read.
+func (r *s3Reader) Close() error {
+	r.closeBody()
+	if r.err == nil {
+		r.err = fs.ErrClosed
+	}
+	return nil
+}
+
+// isBadRange reports that no byte of a range lies in the object.
+func isBadRange(err error) bool {
+	r, ok := errors.AsType[minio.ErrorResponse](err)
+	return ok && r.StatusCode == http.StatusRequestedRangeNotSatisfiable
+}
+
+// A contentRange is the header that says which part of an object an answer holds.
+type contentRange struct {
+	first, last int64
+	total       int64 // -1: not known
+}
+
+// parseContentRange reads "bytes 0-99/1234" (RFC 9110, 14.4).
+func parseContentRange(s string) (contentRange, error) {
+	bad := fmt.Errorf("Content-Range %.60q: %w", s, errNotS3)
+	span, total, ok := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
+	from, to, ok2 := strings.Cut(span, "-")
+	if !ok || !ok2 {
+		return contentRange{}, bad
+	}
+	r := contentRange{total: -1}
+	var errs [3]error
+	r.first, errs[0] = strconv.ParseInt(from, 10, 64)
+	r.last, errs[1] = strconv.ParseInt(to, 10, 64)
+	if total != "*" {
+		r.total, errs[2] = strconv.ParseInt(total, 10, 64)
+	}
+	if errors.Join(errs[:]...) != nil || r.first < 0 || r.last < r.first || r.total >= 0 && r.last >= r.total {
+		return contentRange{}, bad
+	}
+	return r, nil
+}
+
+// checkContentRange returns how many bytes come, and fails unless they are those that were asked for.
+// Servers cut a range that goes beyond the end.
+func checkContentRange(s string, off, n int64) (int64, error) {
+	if s == "" {
+		return 0, &unavailable{what: "the server does not serve ranges of objects", next: "is there a proxy between that drops the Range header?"}
+	}
+	r, err := parseContentRange(s)
+	if err != nil {
+		return 0, err
+	}
+	got := r.last - r.first + 1
+	switch {
+	case r.first == off && n > 0 && got < n && r.last+1 == r.total:
+		return 0, &rangeError{off, n, r.total}
+	case r.first != off, n > 0 && got != n, n < 0 && r.total >= 0 && r.last+1 != r.total:
+		return 0, fmt.Errorf("asked for %d bytes from %d on, Content-Range is %.60q: %w", n, off, s, errNotS3)
+	}
+	return got, nil
+}
