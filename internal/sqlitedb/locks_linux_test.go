@@ -17,7 +17,7 @@ const (
 	deadMan     = "128-128"
 )
 
-// locks lists the locks on a file as "KIND FROM-TO", from /proc/locks.
+// locks lists the locks on a file that belong to this process, or to descriptors, as "KIND FROM-TO".
 func locks(t *testing.T, path string) (all []string) {
 	t.Helper()
 	var st syscall.Stat_t
@@ -31,7 +31,8 @@ func locks(t *testing.T, path string) (all []string) {
 	for line := range strings.Lines(string(data)) {
 		// 1: OFDLCK ADVISORY READ -1 fe:00:1234 1073741826 1073742335
 		f := strings.Fields(line)
-		if len(f) == 8 && strings.HasSuffix(f[5], ":"+strconv.FormatUint(st.Ino, 10)) {
+		ours := len(f) == 8 && (f[4] == "-1" || f[4] == strconv.Itoa(os.Getpid()))
+		if ours && strings.HasSuffix(f[5], ":"+strconv.FormatUint(st.Ino, 10)) {
 			all = append(all, fmt.Sprintf("%s %s %s-%s", f[1], f[3], f[6], f[7]))
 		}
 	}

@@ -71,12 +71,8 @@ func (s *source) readHeader() error {
 		return err
 	}
 	s.before = stampOfInfo(info)
-	n, err := s.file.ReadAt(s.header[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if _, err := s.file.ReadAt(s.header[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the header: %w", err)
-	}
-	if s.before.size > 0 && !IsDatabase(s.header[:n]) {
-		return ErrNotDatabase
 	}
 	return nil
 }
@@ -87,6 +83,14 @@ func (s *source) readHeader() error {
 func (s *source) choose() (way, error) {
 	if s.before.size == 0 {
 		return empty, nil
+	}
+	if !IsDatabase(s.header[:]) {
+		// The first page is written last by the transaction that makes the database. If that one crashed, there is
+		// a journal to play back.
+		if hot, err := hasJournal(s.path); err != nil || hot && s.header == [headerSize]byte{} {
+			return staged, err
+		}
+		return 0, ErrNotDatabase
 	}
 	wal, err := stampOf(s.path + "-wal")
 	if err != nil {
