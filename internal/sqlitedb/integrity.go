@@ -16,7 +16,8 @@ const (
 	// OK: nothing is wrong.
 	OK Integrity = "ok"
 	// Degraded: the tables are whole, but something derived from them or promised about them is not: a
-	// full-text index, or a constraint that rows do not keep. The application can repair it.
+	// full-text index, or a type or NOT NULL that rows do not keep. The application can repair it. (SQLite looks
+	// at CHECK constraints only through a connection that could write, so they are not looked at.)
 	Degraded Integrity = "degraded"
 	// Unverifiable: nothing was found to be wrong, but the check needs what only the application has, such as
 	// a collation or a tokenizer.
@@ -142,7 +143,7 @@ func (f *findings) run(ctx context.Context, c *conn, query string) error {
 // classify tells what a row of the check means. The texts are those of sqlite3Pragma in SQLite's pragma.c,
 // and of the xIntegrity methods of fts3.c and fts5_main.c.
 func classify(message string) Integrity {
-	for _, part := range []string{"CHECK constraint failed in ", "NULL value in ", "TEXT value in ", "NUMERIC value in "} {
+	for _, part := range []string{"NULL value in ", "TEXT value in ", "NUMERIC value in "} {
 		if strings.HasPrefix(message, part) {
 			return Degraded
 		}
