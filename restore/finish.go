@@ -1,0 +1,111 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"lifeboat/manifest"
+)
+
+// finish makes links, and gives directories their metadata when everything that lies in them is there.
+func (l *layer) finish(ctx context.Context) error {
+	var open []*manifest.File // directories that more may come into, outermost first
+	leave := func(until string) error {
+		for len(open) > 0 {
+			d := open[len(open)-1]
+			if strings.HasPrefix(until, d.Path+"/") {
+				return nil
+			}
+			open = open[:len(open)-1]
+			name, err := local(d.Path)
+			if err != nil {
+				return err
+			}
+			if err := l.done(d, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for f, err := range l.snap.Files(ctx) {
+		if err != nil {
+			return err
+		}
+		if !l.sel.has(f.Path) {
+			continue
+		}
+		if err := leave(f.Path); err != nil {
+			return err
+		}
+		switch f.Type {
+		case manifest.Directory:
+			open = append(open, f)
+		case manifest.Hardlink:
+			err = l.hardlink(f)
+		case manifest.Symlink:
+			err = l.symlink(f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := leave(""); err != nil {
+		return err
+	}
+	return l.openSources()
+}
+
+func (l *layer) hardlink(f *manifest.File) error {
+	name, err := local(f.Path)
+	if err != nil {
+		return err
+	}
+	target, err := local(f.Link)
+	if err != nil {
+		return err
+	}
+	if err := l.mkdir(manifest.Parent(f.Path)); err != nil {
+		return err
+	}
+	err = l.root.Link(target, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%q is another name of %q, which is not selected; select that too", f.Path, f.Link)
+	}
+	return err
+}
+
+// symlink makes a symbolic link. Where it leads is not our business: nothing is ever opened through it.
+func (l *layer) symlink(f *manifest.File) error {
+	name, err := local(f.Path)
+	if err != nil {
+		return err
+	}
+	if err := l.mkdir(manifest.Parent(f.Path)); err != nil {
+		return err
+	}
+	if err := l.root.Symlink(filepath.FromSlash(f.Link), name); err != nil {
+		return err
+	}
+	lost, err := l.meta.applyLink(f, name)
+	l.notKept(f, lost)
+	l.opts.Meter.File()
+	return err
+}
+
+// openSources lets others into the directories that were made for sources which are one file: those have no line, and
+// so no mode, of their own.
+func (l *layer) openSources() error {
+	for _, s := range l.snap.Head.Sources {
+		if s.Type == manifest.DirectorySource {
+			continue
+		}
+		if err := l.root.Chmod(s.Name, 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
