@@ -57,6 +57,7 @@ func TestDamage(t *testing.T) {
 			vandal(t, path, func(f *os.File) { f.Truncate(20 * page) })
 		}, want: sqlitedb.Corrupt, detail: "malformed"},
 		{name: "malformed schema", build: base, edit: schema("sql='CREATE TABLE u(((' WHERE name='u'"), want: sqlitedb.Corrupt, detail: "malformed database schema"},
+		{name: "malformed schema of a view", build: slices.Concat(base, []string{"CREATE VIEW w AS SELECT 1"}), edit: schema("sql='CREATE VIEW w AS SELECT FROM' WHERE name='w'"), want: sqlitedb.Corrupt, detail: "malformed database schema"},
 		{name: "page of the schema", build: base, damage: func(t *testing.T, path string) { scribble(t, path, 100) }, want: sqlitedb.Corrupt},
 		{name: "collation of the application", build: base, edit: schema("sql=replace(sql,'v TEXT','v TEXT COLLATE icu_de') WHERE name='t'"),
 			want: sqlitedb.Unverifiable, detail: "no such collation sequence: icu_de", tables: []sqlitedb.Table{{"t", 3000}, {"u", 1}}},

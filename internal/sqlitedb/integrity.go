@@ -161,24 +161,11 @@ func classify(message string) Integrity {
 
 // failure adds an error that kept a check from running.
 func (f *findings) failure(err error) {
-	message := err.Error()
-	switch {
-	case isDamage(err) && !isForeign(message):
-		f.add(Corrupt, message)
-	default:
-		f.add(Unverifiable, message)
+	if isDamage(err) {
+		f.add(Corrupt, err.Error())
+	} else {
+		f.add(Unverifiable, err.Error())
 	}
-}
-
-// isForeign reports whether an error speaks of something that the application has and we don't. SQLite gives such
-// errors the code of a malformed schema when it meets them while it reads the schema.
-func isForeign(message string) bool {
-	for _, part := range []string{"no such collation", "no such function", "unknown function", "no such module", "no such tokenizer", "unknown tokenizer"} {
-		if strings.Contains(message, part) {
-			return true
-		}
-	}
-	return false
 }
 
 // isContent reports whether an error comes from what the database holds: damage, or a schema that asks for more
