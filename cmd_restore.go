@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"lifeboat/internal/progress"
+	"lifeboat/restore"
+)
+
+const restoreHelp = `Lays a snapshot down in DIR, which must be empty or absent: each source in DIR/SOURCE. Everything is verified in a staging
+directory first, every SHA-256, every database by SQLite's integrity check, and then moved into place as a whole.
+
+   lifeboat restore latest --remote s3://bucket/app --target /srv/app-restored
+   lifeboat restore 20060102 --only app/app.sqlite --target /tmp/look
+
+It needs nothing on this machine but credentials for the remote. ` + snapshotHelp
+
+func restoreFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "`DIR` to restore into, empty or absent"},
+		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source or `PATTERN`"},
+		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source or `PATTERN`"},
+		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits"},
+		&cli.BoolFlag{Name: "in-place", Usage: "not yet: this version restores into an empty directory only"},
+		&cli.BoolFlag{Name: "confirm-service-stopped", Hidden: true},
+	}
+}
+
+// restoreCommand lays a snapshot down.
+func restoreCommand(s *session, c *cli.Context) error {
+	ctx := c.Context
+	if c.NArg() != 1 {
+		return usagef("lifeboat restore latest --target DIR", "restore needs one SNAPSHOT")
+	}
+	if c.Bool("in-place") || c.Bool("confirm-service-stopped") {
+		return &refusal{"this version does not restore in place, over what is there",
+			fmt.Sprintf("lifeboat restore %s --target DIR with a new DIR, then stop the service and move what you need", c.Args().First())}
+	}
+	if c.String("target") == "" {
+		return usagef(fmt.Sprintf("lifeboat restore %s --target DIR", c.Args().First()), "restore needs to know where to")
+	}
+	snap, _, err := s.find(ctx, c.Args().First())
+	if err != nil {
+		return err
+	}
+	meter := &progress.Meter{}
+	stop := s.watch(meter)
+	res, err := restore.Run(ctx, snap, restore.Options{
+		Target: s.env.Abs(c.String("target")), Only: c.StringSlice("only"), Except: c.StringSlice("except"),
+		PrivilegedMetadata: c.Bool("privileged-metadata"), Meter: meter,
+	})
+	stop()
+	if errors.Is(err, restore.ErrNothingSelected) {
+		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
+	}
+	if err != nil {
+		return err
+	}
+	s.printRestored(res)
+	if err := s.document(struct {
+		*restore.Result
+		PreRestoreSnapshot *string `json:"pre_restore_snapshot"` // there was nothing to save
+	}{res, nil}); err != nil {
+		return err
+	}
+	if !res.IntegrityOK {
+		return &partialError{codeIntegrity, true, errors.New(res.IntegrityError)}
+	}
+	return nil
+}
+
+func (s *session) printRestored(res *restore.Result) {
+	s.say("restored %s to %s", res.Stamp, res.Target)
+	for _, src := range res.Sources {
+		s.say("  %-12s %s in %s", src.Name, size(src.Bytes), count(src.Files, "file"))
+	}
+	s.say("  every file has the SHA-256 in the manifest")
+	sound := 0
+	for _, d := range res.Databases {
+		if d.Integrity == "ok" {
+			sound++
+			continue
+		}
+		s.warn("%s: integrity check: %s: %s (when it was captured: %s)", oneLine(d.Path), d.Integrity, printable(d.Detail), d.Captured)
+	}
+	if len(res.Databases) > 0 {
+		s.say("  %d of %s passed the integrity check", sound, count(int64(len(res.Databases)), "database"))
+	}
+	for i, lost := range res.NotKept {
+		if i == 5 && !s.verbose {
+			s.warn("not kept: and %d more", res.NotKeptCount-5)
+			break
+		}
+		s.warn("not kept: %s", oneLine(lost))
+	}
+	s.say("  took %s", seconds(res.Seconds))
+}
