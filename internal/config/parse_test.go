@@ -95,10 +95,10 @@ func TestProblems(t *testing.T) {
 	}{
 		{"unknown key", "app: x\nsorces: []\n", []string{`2:1: unknown key "sorces"; did you mean "sources"?`}},
 		{"swapped letters", "loacl: {keep: 1}\n", []string{`1:1: unknown key "loacl"; did you mean "local"?`}},
-		{"hyphens", "remotes:\n- url: s3://b\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
+		{"hyphens", "remotes:\n- url: s3://bkt\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
 		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local`}},
-		{"keep of a remote", "remotes: [{url: 's3://b', keep: {daily: 7}}]\n", []string{
-			`1:27: unknown key "keep"; there are name, url, endpoint, region, profile, access_key_id_file, secret_access_key_file`}},
+		{"keep of a remote", "remotes: [{url: 's3://bkt', keep: {daily: 7}}]\n", []string{
+			`1:29: unknown key "keep"; there are name, url, endpoint, region, profile, access_key_id_file, secret_access_key_file`}},
 		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
 		{"duplicate unknown key", "x: a\nx: b\n", []string{
 			`1:1: unknown key "x"; there are app, sources, remotes, local`, `2:1: key "x" is already at line 1`}},
@@ -113,7 +113,7 @@ func TestProblems(t *testing.T) {
 		{"bool for text", "sources: [{path: true}]\n", []string{"1:18: path is true or false, want text: put it in quotes"}},
 		{"list for text", "app: [a]\n", []string{"1:6: app is a list, want text"}},
 		{"text for list", "sources: /data\n", []string{"1:10: sources is text, want a list"}},
-		{"group for list", "remotes: {url: 's3://b'}\n", []string{"1:10: remotes is a group of keys, want a list"}},
+		{"group for list", "remotes: {url: 's3://bkt'}\n", []string{"1:10: remotes is a group of keys, want a list"}},
 		{"text for group", "sources: [/data]\n", []string{"1:11: a source is text, want keys and values"}},
 		{"text for file", "hello\n", []string{"1:1: the file is text, want keys and values"}},
 		{"list for file", "- app: x\n", []string{"1:1: the file is a list, want keys and values"}},
@@ -138,12 +138,20 @@ func TestProblems(t *testing.T) {
 		{"no name", "sources: [{path: /}]\n", []string{"1:18: the path gives no name; add name: to this source"}},
 		{"two of a name", "sources:\n- path: /a/data\n- path: /b/Data\n", []string{
 			`3:3: a second source is named "data"; add name: with another name to one of them`}},
-		{"two remotes of a name", "remotes:\n- url: s3://b/1\n- {url: /b, name: b}\n", []string{
-			`3:19: a second remote is named "b"; add name: with another name to one of them`}},
+		{"two remotes of a name", "remotes:\n- url: s3://bkt/1\n- {url: /b, name: bkt}\n", []string{
+			`3:19: a second remote is named "bkt"; add name: with another name to one of them`}},
 		{"no url", "remotes: [{name: x}]\n", []string{"1:11: url is missing"}},
 		{"empty url", "remotes: [{url: ''}]\n", []string{"1:17: url is empty"}},
-		{"half a key pair", "remotes: [{url: 's3://b', access_key_id_file: x}]\n", []string{
-			"1:47: access_key_id_file without secret_access_key_file; give both or neither"}},
+		{"half a key pair", "remotes: [{url: 's3://bkt', access_key_id_file: x}]\n", []string{
+			"1:49: access_key_id_file without secret_access_key_file; give both or neither"}},
+		{"endpoint twice", "remotes: [{url: 's3://bkt?endpoint=http://a', endpoint: http://a, region: x}]\n", []string{
+			"1:57: the endpoint is given here and in the url; keep one"}},
+		{"region twice", "remotes: [{url: 's3://bkt?region=x', region: x}]\n", []string{
+			"1:46: the region is given here and in the url; keep one"}},
+		{"keys twice", "remotes: [{url: 's3://bkt', profile: x, access_key_id_file: a, secret_access_key_file: b}]\n", []string{
+			"1:38: profile and key files are both given; keep one"}},
+		{"bad name of a remote", "remotes: [{url: /b, name: B}]\n", []string{
+			`1:27: remote name "B": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`}},
 		{"S3 setting on a directory", "remotes: [{url: /b, region: x}]\n", []string{"1:29: region is only for s3:// remotes"}},
 		{"second document", "app: a\n---\napp: b\n", []string{"2:1: a second document begins here; want one"}},
 	} {

@@ -2,14 +2,14 @@ package config
 
 import (
 	"errors"
-	"net/url"
 	"path/filepath"
 	"strings"
+
+	"lifeboat/remote"
 )
 
-// ParseRemote reads the URL of a remote from the command line: s3://bucket/prefix, which may end in
-// ?endpoint=URL&region=NAME, or file:///directory, or a path, which is taken from dir if it is
-// relative. The error never repeats the URL, which may hold a secret.
+// ParseRemote reads the URL of a remote from the command line, as [remote.ParseURL] does, but takes a
+// relative path from dir. The error never repeats the URL, which may hold a secret.
 func ParseRemote(rawURL, dir string) (Remote, error) {
 	r := Remote{URL: rawURL}
 	var problems []error
@@ -32,88 +32,46 @@ const secretInURL = " holds a user name or password, or something that looks lik
 // and fills in the name.
 func (r *Remote) normalize(dir string) (problems []remoteProblem) {
 	fail := func(key, text string) { problems = append(problems, remoteProblem{key, text}) }
-	name := ""
-	scheme, rest, isURL := strings.Cut(r.URL, "://")
+	var loc remote.Location
 	switch {
-	case isURL && scheme == "s3":
-		bucket, text := r.checkS3(rest)
-		if text != "" {
-			fail("url", text)
-		}
-		name = bucket
-	case isURL && scheme == "file":
-		switch {
-		case hasUserinfo(rest):
-			fail("url", "url"+secretInURL)
-		case !strings.HasPrefix(rest, "/"):
-			fail("url", "url: want file:///directory, with three slashes")
-		case strings.ContainsAny(rest, "?#"):
-			fail("url", "url: the path of a file:// URL ends before ? and #; write the path alone")
-		}
-		name = filepath.Base(rest)
-	case isURL && hasUserinfo(rest):
+	case holdsUser(r.URL):
 		fail("url", "url"+secretInURL)
-	case isURL || strings.HasPrefix(r.URL, "s3:"):
-		fail("url", "url: want s3://bucket/prefix, file:///directory or a path")
-	case r.URL == "" || strings.HasPrefix(r.URL, "~/"):
-		fail("url", "url: want s3://bucket/prefix, file:///directory or a path (~ is not expanded)")
+	case r.URL == "~" || strings.HasPrefix(r.URL, "~/"):
+		fail("url", "url: ~ is not expanded here; write the whole path")
 	default:
-		if !filepath.IsAbs(r.URL) {
+		if r.URL != "" && isPath(r.URL) && !filepath.IsAbs(r.URL) {
 			r.URL = filepath.Join(dir, r.URL)
 		}
-		r.URL = filepath.Clean(r.URL)
-		name = filepath.Base(r.URL)
+		var err error
+		if loc, err = remote.ParseURL(r.URL); err != nil {
+			fail("url", "url: "+err.Error())
+		}
 	}
-	problems = append(problems, r.checkSettings(isURL && scheme == "s3")...)
-
+	if len(problems) == 0 {
+		problems = r.checkSettings(loc)
+	}
 	if r.Name != "" {
 		if err := checkName("remote", r.Name); err != nil {
 			fail("name", err.Error())
 		}
-	} else if r.Name = fitName(name); r.Name == "" && len(problems) == 0 {
-		fail("url", "the url gives no name; add name: to this remote")
+		return problems
+	}
+	if len(problems) == 0 {
+		base := loc.Bucket
+		if loc.Dir != "" {
+			base = filepath.Base(loc.Dir)
+		}
+		if r.Name = fitName(base); r.Name == "" {
+			fail("url", "the url gives no name; add name: to this remote")
+		}
 	}
 	return problems
 }
 
-// checkS3 checks what follows s3:// and returns the bucket.
-func (r *Remote) checkS3(rest string) (bucket, problem string) {
-	location, query, _ := strings.Cut(rest, "?")
-	bucket, _, _ = strings.Cut(location, "/")
-	// A secret key may hold a slash, which ends the user information early and leaves a colon.
-	if hasUserinfo(rest) || strings.Contains(bucket, ":") {
-		return "", "url" + secretInURL
-	}
-	if bucket == "" {
-		return "", "url: the bucket is missing; want s3://bucket/prefix"
-	}
-	if strings.Contains(rest, "#") {
-		return "", "url: a # is not allowed in an s3:// URL"
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return "", "url: what follows the ? is not key=value&key=value"
-	}
-	endpoint, region := values["endpoint"], values["region"]
-	switch {
-	case len(values) > min(len(endpoint), 1)+min(len(region), 1):
-		return "", "url: only endpoint= and region= may follow the ?"
-	case len(endpoint) > 1, len(endpoint) == 1 && r.Endpoint != "":
-		return "", "url: the endpoint is given twice"
-	case len(region) > 1, len(region) == 1 && r.Region != "":
-		return "", "url: the region is given twice"
-	case len(endpoint) == 1:
-		if text := checkEndpoint(endpoint[0]); text != "" {
-			return "", "url: " + text
-		}
-	}
-	return bucket, ""
-}
-
 // checkSettings checks the settings beside the URL.
-func (r *Remote) checkSettings(s3 bool) (problems []remoteProblem) {
+func (r *Remote) checkSettings(loc remote.Location) (problems []remoteProblem) {
 	fail := func(key, text string) { problems = append(problems, remoteProblem{key, text}) }
-	if !s3 {
+	if loc.Bucket == "" {
 		for _, setting := range []struct{ key, value string }{
 			{"endpoint", r.Endpoint}, {"region", r.Region}, {"profile", r.Profile},
 			{"access_key_id_file", r.AccessKeyIDFile}, {"secret_access_key_file", r.SecretAccessKeyFile},
@@ -124,9 +82,18 @@ func (r *Remote) checkSettings(s3 bool) (problems []remoteProblem) {
 		}
 		return problems
 	}
-	if r.Endpoint != "" {
-		if text := checkEndpoint(r.Endpoint); text != "" {
-			fail("endpoint", text)
+	if r.Endpoint != "" && loc.Endpoint != "" {
+		fail("endpoint", "the endpoint is given here and in the url; keep one")
+	}
+	if r.Region != "" && loc.Region != "" {
+		fail("region", "the region is given here and in the url; keep one")
+	}
+	if holdsUser(r.Endpoint) {
+		fail("endpoint", "endpoint"+secretInURL)
+	} else if r.Endpoint != "" { // is right if it may stand in a URL
+		_, err := remote.ParseURL(remote.Location{Bucket: loc.Bucket, Endpoint: r.Endpoint}.String())
+		if err != nil {
+			fail("endpoint", err.Error())
 		}
 	}
 	switch id, secret := r.AccessKeyIDFile != "", r.SecretAccessKeyFile != ""; {
@@ -140,39 +107,35 @@ func (r *Remote) checkSettings(s3 bool) (problems []remoteProblem) {
 	return problems
 }
 
-// checkEndpoint returns what is wrong with the address of an S3 server, or "".
-func checkEndpoint(endpoint string) string {
-	const want = "endpoint: want https://host or http://host:port"
-	scheme, rest, ok := strings.Cut(endpoint, "://")
-	switch {
-	case strings.Contains(endpoint, "@"):
-		return "endpoint" + secretInURL
-	case !ok || scheme != "https" && scheme != "http":
-		return want
-	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || strings.TrimSuffix(rest, "/") != u.Host {
-		return want
-	}
-	return ""
+// isPath reports whether what names a remote is a path rather than a URL. One letter is no scheme but a
+// drive.
+func isPath(s string) bool {
+	scheme, _, isURL := strings.Cut(s, "://")
+	return (!isURL || len(scheme) < 2) && !strings.HasPrefix(s, "s3:") && !strings.HasPrefix(s, "file:")
 }
 
-// hasUserinfo reports whether a URL, without its scheme, has a user name before its host.
-func hasUserinfo(rest string) bool {
+// holdsUser reports whether a URL seems to have a user name before its host. A secret key may hold a
+// slash, which ends that part early; a bucket's name has no colon, so one there gives it away.
+func holdsUser(s string) bool {
+	scheme, rest, isURL := strings.Cut(s, "://")
+	if !isURL {
+		return false
+	}
 	authority := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority = rest[:i]
 	}
-	return strings.Contains(authority, "@")
+	return strings.Contains(authority, "@") || scheme == "s3" && strings.Contains(authority, ":")
 }
 
 // lastElement returns the last element of the prefix or directory, "" for a whole bucket.
 func (r Remote) lastElement() string {
-	rest, isS3 := strings.CutPrefix(r.URL, "s3://")
-	if !isS3 {
-		return filepath.Base(strings.TrimPrefix(r.URL, "file://"))
+	loc, err := remote.ParseURL(r.URL)
+	switch {
+	case err != nil:
+		return ""
+	case loc.Dir != "":
+		return filepath.Base(loc.Dir)
 	}
-	location, _, _ := strings.Cut(rest, "?")
-	_, prefix, _ := strings.Cut(strings.Trim(location, "/"), "/")
-	return prefix[strings.LastIndexByte(prefix, '/')+1:]
+	return loc.Prefix[strings.LastIndexByte(loc.Prefix, '/')+1:]
 }

@@ -15,10 +15,11 @@ func TestParseRemote(t *testing.T) {
 		{"s3://bucket", "s3://bucket", "bucket"},
 		{"s3://bucket/a/b@c/", "s3://bucket/a/b@c/", "bucket"},
 		{"s3://my.bucket/p?endpoint=http://127.0.0.1:9000&region=x", "s3://my.bucket/p?endpoint=http://127.0.0.1:9000&region=x", "my.bucket"},
-		{"s3://b/p?endpoint=https%3A%2F%2Fhost%2F", "s3://b/p?endpoint=https%3A%2F%2Fhost%2F", "b"},
+		{"s3://bkt/p?endpoint=https%3A%2F%2Fhost%2F", "s3://bkt/p?endpoint=https%3A%2F%2Fhost%2F", "bkt"},
 		{"file:///mnt/Disk 1", "file:///mnt/Disk 1", "disk-1"},
 		{"backups/vw", at("work", "backups", "vw"), "vw"},
 		{"./a@b", at("work", "a@b"), "a-b"},
+		{"0://x", at("work", "0:", "x"), "x"},
 		{at("mnt", "vw"), at("mnt", "vw"), "vw"},
 	} {
 		got, err := config.ParseRemote(tt.raw, at("work"))
@@ -40,13 +41,11 @@ func TestSecretsAreRefusedAndNotRepeated(t *testing.T) {
 		"s3://hunter2@bucket",
 		"s3://AKIA:hunter2/more@bucket/prefix",
 		"s3://AKIA:hunter2",
-		"s3://b?endpoint=https://u:hunter2@host",
-		"s3://b?endpoint=https%3A%2F%2Fu%3Ahunter2%40host",
-		"s3://b?secret=hunter2",
-		"s3://b?hunter2",
-		"s3://b?region=x&hunter2=1",
-		"s3://b?%zzhunter2",
-		"s3://b?a;hunter2",
+		"s3://bkt?endpoint=https://u:hunter2@host",
+		"s3://bkt?endpoint=https%3A%2F%2Fu%3Ahunter2%40host",
+		"s3://bkt?secret=hunter2",
+		"s3://bkt?%zzhunter2",
+		"s3://bkt?a;hunter2",
 		"https://u:hunter2@host/bucket",
 		"https://host/hunter2",
 		"file://u:hunter2@host/x",
@@ -68,9 +67,9 @@ func TestSecretsAreRefusedAndNotRepeated(t *testing.T) {
 		}
 	}
 	for _, endpoint := range []string{
-		"https://u:hunter2@host", "hunter2", "ftp://hunter2", "https://host/hunter2", "https://host?hunter2", "https://hunter2 x", "https://:80:hunter2",
+		"https://u:hunter2@host", "u:hunter2@host", "ftp://hunter2", "https://host/hunter2", "https://host?hunter2", "https://hunter2 x", "https://:80:hunter2",
 	} {
-		_, err := parse("remotes:\n- url: s3://b\n  endpoint: '" + endpoint + "'\n")
+		_, err := parse("remotes:\n- url: s3://bkt\n  endpoint: '" + endpoint + "'\n")
 		if err == nil {
 			t.Errorf("Parse with the endpoint %q succeeded", endpoint)
 		} else if strings.Contains(err.Error(), secret) {
@@ -81,18 +80,15 @@ func TestSecretsAreRefusedAndNotRepeated(t *testing.T) {
 
 func TestRefusedRemotes(t *testing.T) {
 	for url, want := range map[string]string{
-		"":                                     "want s3://",
-		"s3://":                                "bucket is missing",
-		"s3:///prefix":                         "bucket is missing",
-		"s3:bucket":                            "want s3://",
-		"S3://bucket":                          "want s3://",
-		"~/backups":                            "not expanded",
-		"file://host/dir":                      "three slashes",
-		"s3://b/p#x":                           "#",
-		"s3://b?region=a&region=b":             "region is given twice",
-		"s3://b?endpoint=http://a&endpoint=":   "endpoint is given twice",
-		"s3://b?endpoint=minio:9000":           "want https://host",
-		"s3://b?endpoint=http://a&prefix=data": "only endpoint= and region=",
+		"":                               "empty",
+		"s3://":                          "s3://bucket/prefix",
+		"s3:bucket":                      "s3://bucket/prefix",
+		"gs://bucket":                    "no kind of store",
+		"~/backups":                      "not expanded",
+		"file://host/dir":                "three slashes",
+		"s3://bkt/../x":                  "prefix",
+		"s3://bkt?endpoint=ftp://a":      "endpoint",
+		"s3://bkt?endpoint=http://a&x=1": `"x"`,
 	} {
 		if _, err := config.ParseRemote(url, at("work")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("ParseRemote(%q) = %v, want %q in it", url, err, want)

@@ -89,11 +89,11 @@ func TestAppName(t *testing.T) {
 		config config.Config
 		want   string
 	}{
-		{"flag", config.Config{App: "configured", Remotes: remotes("s3://b/p"), Sources: sources}, "flag"},
-		{"", config.Config{App: "configured", Remotes: remotes("s3://b/p"), Sources: sources}, "configured"},
-		{"", config.Config{Remotes: remotes("s3://b/team/Prefix/?region=x/y"), Sources: sources}, "prefix"},
-		{"", config.Config{Remotes: remotes("s3://b", "s3://b/?region=x", "s3://b/second"), Sources: sources}, "second"},
-		{"", config.Config{Remotes: remotes("s3://b/"), Sources: sources}, "my-app"},
+		{"flag", config.Config{App: "configured", Remotes: remotes("s3://bkt/p"), Sources: sources}, "flag"},
+		{"", config.Config{App: "configured", Remotes: remotes("s3://bkt/p"), Sources: sources}, "configured"},
+		{"", config.Config{Remotes: remotes("s3://bkt/team/Prefix/?region=x/y"), Sources: sources}, "prefix"},
+		{"", config.Config{Remotes: remotes("s3://bkt", "s3://bkt/?region=x", "s3://bkt/second"), Sources: sources}, "second"},
+		{"", config.Config{Remotes: remotes("s3://bkt/"), Sources: sources}, "my-app"},
 		{"", config.Config{Remotes: remotes("file:///mnt/vw"), Sources: sources}, "vw"},
 		{"", config.Config{Remotes: remotes(at("mnt", "vw")), Sources: sources}, "vw"},
 		{"", config.Config{Remotes: remotes("file:///"), Sources: sources}, "my-app"},
@@ -102,7 +102,7 @@ func TestAppName(t *testing.T) {
 			t.Errorf("AppName(%q) of %+v = %q, %v; want %q", tt.flag, tt.config, got, err, tt.want)
 		}
 	}
-	empty := config.Config{Remotes: remotes("s3://b"), Sources: []config.Source{{Path: root}}}
+	empty := config.Config{Remotes: remotes("s3://bkt"), Sources: []config.Source{{Path: root}}}
 	if got, err := empty.AppName(""); !errors.Is(err, config.ErrNoApp) {
 		t.Errorf("AppName of nothing = %q, %v", got, err)
 	}
