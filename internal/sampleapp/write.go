@@ -17,9 +17,10 @@ const registryEvery = 500
 type WriteOptions struct {
 	Seed uint64 // of what is written; any will do
 
-	// Pause is the time between two commits. Zero is as long as the last one took, so that other
-	// writers get their turn: SQLite's lock is not fair, and who always comes back at once can keep it
-	// from the others until they give up. A negative pause is none, for a writer that is alone.
+	// Pause is the time between two commits. Zero is as long as the last one had the lock, so that
+	// other writers get their turn: SQLite's lock is not fair, and who always comes back at once can
+	// keep it from the others until they give up. A negative pause is none, for a writer that is
+	// alone.
 	Pause time.Duration
 }
 
@@ -55,8 +56,9 @@ func Write(ctx context.Context, dir string, opts WriteOptions, committed func(co
 	t.random = rand.New(rand.NewPCG(opts.Seed, uint64(count)))
 
 	for ctx.Err() == nil {
-		begin := time.Now()
+		var begun time.Time // after the wait for the lock
 		err := s.transaction(working, func() error {
+			begun = time.Now()
 			if err := t.transfer(working); err != nil || commits%4 != 0 {
 				return err
 			}
@@ -65,6 +67,7 @@ func Write(ctx context.Context, dir string, opts WriteOptions, committed func(co
 		if err != nil {
 			return commits, fmt.Errorf("sample application: after %d commits: %w", commits, err)
 		}
+		took := time.Since(begun)
 		commits++
 		if committed != nil {
 			committed(commits)
@@ -74,7 +77,7 @@ func Write(ctx context.Context, dir string, opts WriteOptions, committed func(co
 				return commits, fmt.Errorf("sample application: after %d commits: %w", commits, err)
 			}
 		}
-		rest(ctx, opts.Pause, time.Since(begin))
+		rest(ctx, opts.Pause, took)
 	}
 	return commits, nil
 }
