@@ -43,6 +43,7 @@ func waitFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.DurationFlag{Name: "wait", Usage: "wait up to `DURATION` for another lifeboat on the same local store"},
 		&cli.BoolFlag{Name: "init", Usage: "use a remote that is not the one it was, or empty, as a new one"},
+		&cli.BoolFlag{Name: "takeover", Usage: "write to a remote that another machine has written to", EnvVars: []string{"LIFEBOAT_TAKEOVER"}},
 	}
 }
 
@@ -82,11 +83,13 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	stop := s.watch(meter)
 	defer func() { stop() }()
 	meter.Begin("capture", estimate(sources))
+	sending, stopSending := context.WithCancel(ctx)
 	streams := make([]*transfer.Stream, len(remotes))
 	for i, r := range remotes {
-		streams[i] = transfer.NewStream(ctx, local.Store, r.Store, transfer.Options{})
+		streams[i] = transfer.NewStream(sending, local.Store, r.Store, transfer.Options{})
 		defer streams[i].Close()
 	}
+	defer stopSending() // before the streams are closed, so that a capture that failed does not go on sending
 	res, err := snapshot.Take(ctx, sources, snapshot.Options{
 		App: app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: local, Avoid: avoid(local, remotes), Meter: meter,
@@ -103,7 +106,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	meter.Begin("send", 0)
 	report := newBackupReport(res, local)
 	for i, r := range remotes {
-		if err := s.send(ctx, local, r, streams[i], res.ID, report, meter); err != nil {
+		if err := s.send(ctx, local, r, remotes, streams[i], res.ID, report, meter); err != nil {
 			if ctx.Err() != nil {
 				return err
 			}
@@ -118,43 +121,38 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 }
 
 // send completes one remote: what the stream has not sent, the manifest, and snapshots that the remote missed earlier.
-func (s *session) send(ctx context.Context, local *localstore.Store, r *place, stream *transfer.Stream, id manifest.ID, report *backupReport, meter *progress.Meter) error {
+func (s *session) send(ctx context.Context, local *localstore.Store, r *place, remotes []*place, stream *transfer.Stream, id manifest.ID, report *backupReport, meter *progress.Meter) error {
 	if err := stream.Close(); err != nil {
 		return fmt.Errorf("push to %s: %w", r.name, err)
 	}
-	pushed, err := s.catchUp(ctx, local, r, meter)
+	own, err := local.Snapshots(ctx)
 	if err != nil {
-		return fmt.Errorf("push to %s: %w", r.name, err)
+		return err
 	}
-	report.Places = append(report.Places, placeReport{r.name, r.url})
-	for _, p := range pushed {
-		if p != id {
+	var ids []manifest.ID
+	for i := len(own) - 1; i >= 0; i-- {
+		ids = append(ids, own[i].ID)
+	}
+	done, err := s.pushTo(ctx, placesFor(r, local, remotes), r, ids, meter)
+	for _, p := range done {
+		if p.Stamp == id.Stamp {
+			report.Places = append(report.Places, placeReport{r.name, r.url})
+		} else {
 			s.note("%s also got %s, which it had missed", r.name, p.Stamp)
 		}
 	}
-	return nil
+	return err
 }
 
-// catchUp pushes every snapshot of the local store that a remote lacks, newest first.
-func (s *session) catchUp(ctx context.Context, local *localstore.Store, r *place, meter *progress.Meter) (pushed []manifest.ID, err error) {
-	there, err := listed(ctx, r.Store)
-	if err != nil {
-		return nil, err
-	}
-	own, err := local.Snapshots(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := len(own) - 1; i >= 0; i-- {
-		if there[own[i].ID] {
-			continue
+// placesFor returns where archives for a remote are taken from: the local store, and what that lacks from the other remotes.
+func placesFor(r *place, local *localstore.Store, remotes []*place) []*place {
+	from := []*place{{local.Store, "local", local.Path()}}
+	for _, other := range remotes {
+		if other != r {
+			from = append(from, other)
 		}
-		if _, err := s.copySnapshot(ctx, own[i].ID, []*place{{local.Store, "local", local.Path()}}, r.Store, meter); err != nil {
-			return pushed, err
-		}
-		pushed = append(pushed, own[i].ID)
 	}
-	return pushed, nil
+	return from
 }
 
 func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, error) {

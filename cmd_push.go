@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/progress"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/transfer"
 )
 
 // A pushed is one snapshot that a push or pull has copied.
@@ -53,7 +54,7 @@ func push(s *session, c *cli.Context) error {
 	stop := s.watch(meter)
 	done := []pushed{}
 	for _, r := range remotes {
-		copied, err := s.pushTo(ctx, local, r, ids, meter)
+		copied, err := s.pushTo(ctx, placesFor(r, local, remotes), r, ids, meter)
 		done = append(done, copied...)
 		if err != nil {
 			if ctx.Err() != nil {
@@ -109,23 +110,30 @@ func (s *session) toPush(ctx context.Context, local *localstore.Store, args []st
 	return ids, nil
 }
 
-func (s *session) pushTo(ctx context.Context, local *localstore.Store, r *place, ids []manifest.ID, meter *progress.Meter) ([]pushed, error) {
+// pushTo copies snapshots that a remote lacks. One of which archives are nowhere to be had is named and left out, and the others go; any
+// other failure ends it.
+func (s *session) pushTo(ctx context.Context, from []*place, r *place, ids []manifest.ID, meter *progress.Meter) ([]pushed, error) {
 	there, err := listed(ctx, r.Store)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", r.name, err)
 	}
 	var done []pushed
+	var lost []error
 	for _, id := range ids {
 		if there[id] {
 			continue
 		}
-		res, err := s.copySnapshot(ctx, id, []*place{{local.Store, "local", local.Path()}}, r.Store, meter)
-		if err != nil {
-			return done, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err)
+		res, err := s.copySnapshot(ctx, id, from, r.Store, meter)
+		switch {
+		case err == nil:
+			done = append(done, pushed{id.Stamp, r.url, res.Archives, res.Bytes, res.Present})
+		case errors.Is(err, transfer.ErrUnreadable) && ctx.Err() == nil:
+			lost = append(lost, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err))
+		default:
+			return done, errors.Join(append(lost, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err))...)
 		}
-		done = append(done, pushed{id.Stamp, r.url, res.Archives, res.Bytes, res.Present})
 	}
-	return done, nil
+	return done, errors.Join(lost...)
 }
 
 // pull copies a snapshot from a remote to the local store, verified.

@@ -283,29 +283,6 @@ func (s *session) writableRemotes(ctx context.Context, cfg *config.Config, local
 	return ready, failed, nil
 }
 
-// claim makes sure that a remote is a store of this application, and the one it was last time.
-func (s *session) claim(ctx context.Context, p *place, local *localstore.Store, app, known string) error {
-	if known != "" && !s.c.Bool("init") {
-		m, err := p.Marker(ctx)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && m.ID != known {
-			return &storeError{fmt.Errorf("%s is not the store that it was at the last backup", p.url),
-				"is it mounted, and is the prefix right? If it was made anew on purpose, give --init"}
-		}
-	}
-	made, err := localstore.EnsureMarker(ctx, p.Store, app, kit())
-	if err != nil {
-		return err
-	}
-	if made {
-		s.note("made a new store for %s at %s", app, p.url)
-	}
-	m, err := p.Marker(ctx)
-	if err != nil {
-		return err
-	}
-	return local.Remember(p.url, m.ID)
-}
-
 // locate finds which snapshot a reference names, and the places that list it, without opening it.
 func (s *session) locate(ctx context.Context, text string) (manifest.ID, []*place, error) {
 	ref, err := manifest.ParseRef(text, time.Local)
@@ -320,7 +297,7 @@ func (s *session) locate(ctx context.Context, text string) (manifest.ID, []*plac
 	if err != nil {
 		return manifest.ID{}, nil, err
 	}
-	id, skipped, err := c.Resolve(ctx, ref, s.now())
+	id, skipped, err := c.Resolve(ctx, ref, s.clock(ctx, places))
 	if errors.Is(err, fs.ErrNotExist) {
 		if partial != nil {
 			return id, nil, partial // it may well be there

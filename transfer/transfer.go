@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"sync/atomic"
@@ -166,11 +165,11 @@ func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a 
 		}
 		errs = append(errs, err)
 	}
-	if len(errs) == 0 {
-		return fmt.Errorf("archive %s: %w in any place", a.SHA256, fs.ErrNotExist)
-	}
-	return errors.Join(errs...)
+	return fmt.Errorf("archive %s: %w: %w", a.SHA256, ErrUnreadable, errors.Join(errs...))
 }
+
+// ErrUnreadable marks the failure of a transfer because an archive is missing or damaged in every place that it could be read from.
+var ErrUnreadable = errors.New("no place has it whole")
 
 // A sourceError is a failure of the place that is read: another place may do better.
 type sourceError struct{ error }
