@@ -175,6 +175,12 @@ func TestLockCanceled(t *testing.T) {
 	if err := <-got; !errors.Is(err, context.Canceled) {
 		t.Errorf("Lock = %v, want context.Canceled", err)
 	}
+	// This context ends while Lock waits.
+	brief, stop := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer stop()
+	if _, err := localstore.Lock(brief, dir, "", time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Lock = %v, want context.DeadlineExceeded", err)
+	}
 	held.Release()
 	if _, err := localstore.Lock(ctx, dir, "", 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("Lock with a canceled context = %v", err)

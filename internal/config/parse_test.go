@@ -95,6 +95,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{"unknown key", "app: x\nsorces: []\n", []string{`2:1: unknown key "sorces"; did you mean "sources"?`}},
 		{"swapped letters", "loacl: {keep: 1}\n", []string{`1:1: unknown key "loacl"; did you mean "local"?`}},
+		{"swapped letters of a short key", "remotes: [{url: /b, ulr: x}]\n", []string{`1:21: unknown key "ulr"; did you mean "url"?`}},
 		{"hyphens", "remotes:\n- url: s3://bkt\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
 		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local`}},
 		{"keep of a remote", "remotes: [{url: 's3://bkt', keep: {daily: 7}}]\n", []string{
@@ -187,6 +188,8 @@ func TestSyntaxErrors(t *testing.T) {
 		{"app: a\n\xff", 2},
 		{"\xff\xfea\x00", 1},
 		{"app: a\n}\n", 2},
+		{"app: a\n---\n}\n", 3},
+		{"{}}\n", 1},
 	} {
 		_, err := parse(tt.text)
 		var e *config.Error

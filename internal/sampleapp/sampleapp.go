@@ -36,7 +36,7 @@ const (
 	Opening  = 10_000              // what each account holds at first, in cents
 	Total    = Accounts * Opening  // the sum of all balances, always
 	Vectors  = 2000                // elements of the vector store
-	messages = 12_000              // about 2.5 MB of text
+	messages = 8000                // about 1.6 MB of text
 	moved    = 2000                // transfers that there are from the start
 	stream   = 0x6c696665_626f6174 // second half of the random generator's seed
 )

@@ -58,7 +58,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("Create made %d files, want 8: %v", len(before), before)
 	}
 	want := sampleapp.Report{
-		Accounts: sampleapp.Accounts, Transfers: 2000, Messages: 12000, Total: sampleapp.Total,
+		Accounts: sampleapp.Accounts, Transfers: 2000, Messages: 8000, Total: sampleapp.Total,
 		Vectors: sampleapp.Vectors, RegistryTransfers: 2000,
 	}
 	if diff := cmp.Diff(want, verify(t, dir)); diff != "" {

@@ -77,6 +77,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"account lost", sql("app.db", "DELETE FROM accounts WHERE id = 1"), "rows without what they refer to"},
 		{"account added", sql("app.db", "INSERT INTO accounts VALUES(1001, 'x', 0, 0, 0)"), "accounts: 1001"},
 		{"messages lost", sql("app.db", "DELETE FROM messages"), "fewer than there were"},
+		{"all transfers lost", sql("app.db", "DELETE FROM transfers; UPDATE accounts SET balance = opening, transfers = 0"), "fewer than there were"},
 		{"owner changed", sql("app.db", "UPDATE accounts SET owner = 'x' WHERE id = 1000"), "owners"},
 		{"journal mode lost", sql("app.db", "PRAGMA journal_mode=DELETE"), "journal mode: [delete], want [wal]"},
 		{"journal mode of chroma", sql("chroma/chroma.sqlite3", "PRAGMA journal_mode=WAL"), "journal mode: [wal], want [delete]"},
