@@ -58,8 +58,12 @@ func parseS3(s string) (Location, error) {
 		return Location{}, errors.New("the URL of a bucket has two slashes and a name: s3://bucket/prefix")
 	}
 	loc := Location{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
-	if err := s3utils.CheckValidBucketName(loc.Bucket); err != nil {
-		return Location{}, fmt.Errorf("bucket %.100q: %w: is it s3://bucket/prefix?endpoint=https://host?", loc.Bucket, err)
+	err = s3utils.CheckValidBucketName(loc.Bucket)
+	if u.Port() != "" {
+		err = errors.New("it has a port")
+	}
+	if err != nil {
+		return Location{}, fmt.Errorf("bucket %.100q: %w: the form is s3://bucket/prefix?endpoint=https://host", loc.Bucket, err)
 	}
 	if loc.Prefix != "" {
 		if len(loc.Prefix) > maxPrefix {
@@ -100,10 +104,10 @@ func parseFile(s string) (Location, error) {
 		return Location{}, err
 	}
 	if u.Opaque != "" || u.Path == "" || u.Host != "" && u.Host != "localhost" {
-		return Location{}, errors.New("the URL of a directory has three slashes: file:///dir; a relative path is given without file:")
+		return Location{}, errors.New("the URL of a directory has three slashes: file:///dir; a relative path stands alone")
 	}
 	if u.RawQuery != "" {
-		return Location{}, errors.New("the URL of a directory takes nothing after ?: write %3F for a question mark in its name")
+		return Location{}, errors.New("the URL of a directory has no query: write %3F for a question mark in its name")
 	}
 	dir := u.Path
 	if runtime.GOOS == "windows" {

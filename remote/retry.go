@@ -27,6 +27,10 @@ const (
 	defaultRetryFor = 30 * time.Second
 	firstWait       = 250 * time.Millisecond
 	longestWait     = 8 * time.Second
+
+	// A server that never answered is more likely mistyped than down. Then a failure to connect is
+	// final, and any other is after so many attempts.
+	maxUnanswered = 3
 )
 
 func newRetry(budget time.Duration) retry {
@@ -50,7 +54,7 @@ func (s *s3Store) try(ctx context.Context, op func() error) error {
 			return err
 		}
 		pause := wait/2 + rand.N(wait/2)
-		if waited += pause; waited > s.retry.budget {
+		if waited += pause; waited > s.retry.budget || attempt >= maxUnanswered && !s.wire.answered() {
 			if attempt > 1 {
 				err = &exhausted{attempt, err}
 			}
@@ -81,7 +85,7 @@ func (s *s3Store) passing(err error) bool {
 	if stays(err) {
 		return false
 	}
-	// A server that never answered is more likely mistyped than down; one that did may be restarting.
+	// One that did answer may be restarting.
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return !dns.IsNotFound || s.wire.answered()
 	}

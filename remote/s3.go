@@ -149,14 +149,14 @@ func (s *s3Store) Now(ctx context.Context) (_ time.Time, err error) {
 		return now, nil
 	}
 	// Any answer will do, a refusal too.
-	if _, err := s.Stat(ctx, "lifeboat.json"); err != nil && !errors.Is(err, fs.ErrNotExist) && !s.wire.answered() {
-		return time.Time{}, err
+	_, err = s.Stat(ctx, "lifeboat.json")
+	if now, ok := s.wire.now(); ok {
+		return now, nil
 	}
-	now, ok := s.wire.now()
-	if !ok {
-		return time.Time{}, &unavailable{what: "the server's answers have no Date"}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = &unavailable{what: "the server's answers have no Date"}
 	}
-	return now, nil
+	return time.Time{}, err
 }
 
 // isAbsent reports that the server said that there is no such object. minio-go makes NoSuchKey of

@@ -157,6 +157,8 @@ func (s *s3Store) network(err error) (what, next string) {
 		return "the proxy cannot be reached: " + text, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 	case isOp && op.Op == "dial":
 		return fmt.Sprintf("cannot connect to %s: %s", s.endpoint(), text), "is the server running, and are host and port of the endpoint right?"
+	case !s.wire.answered() && s.core.EndpointURL().Scheme == "http":
+		return "the server does not answer: " + text, "if it wants https, write https:// in the endpoint"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection broke off: " + text, "try again later"
 	}

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 )
@@ -28,9 +27,4 @@ func (e *unavailable) Unwrap() []error {
 		return []error{ErrUnavailable}
 	}
 	return []error{ErrUnavailable, e.cause}
-}
-
-// ended reports whether err is that of a context.
-func ended(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

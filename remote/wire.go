@@ -18,8 +18,7 @@ type wire struct {
 	base http.RoundTripper
 
 	mu   sync.Mutex
-	seen bool      // some answer has come
-	date time.Time // the Date of an answer
+	date time.Time // the Date of an answer; zero when none has come
 	at   time.Time // when it came, on this machine's monotonic clock
 }
 
@@ -75,7 +74,6 @@ var errNotS3 = errors.New("this is not the answer of an S3 server")
 func (w *wire) record(h http.Header) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen = true
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil || h.Get("Age") != "" {
 		return
@@ -100,9 +98,9 @@ func (w *wire) nowLocked() (time.Time, bool) {
 	return w.date.Add(time.Since(w.at)), true
 }
 
-// answered reports whether the server was ever heard of.
+// answered reports whether a server was ever heard of: every one of S3 sends a Date. What a server of
+// https says to plain http has none.
 func (w *wire) answered() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.seen
+	_, ok := w.now()
+	return ok
 }
