@@ -103,12 +103,12 @@ func TestProblems(t *testing.T) {
 		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
 		{"duplicate unknown key", "x: a\nx: b\n", []string{
 			`1:1: unknown key "x"; there are app, sources, remotes, local`, `2:1: key "x" is already at line 1`}},
-		{"all at once, in order", "sources:\n- pth: /a\n- {path: /b, optional: yes}\nlocal:\n  keep: many\napp: A b\n", []string{
-			`2:3: unknown key "pth"; did you mean "path"?`,
-			`2:3: path is missing`,
-			`3:24: optional is text, want true or false`,
-			`5:9: keep is text, want a whole number`,
-			`6:6: application name "A b": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`}},
+		{"all at once, in order", "app: A b\nsources:\n- pth: /a\n- {path: /b, optional: yes}\nlocal:\n  keep: many\n", []string{
+			`1:6: application name "A b": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`,
+			`3:3: unknown key "pth"; did you mean "path"?`,
+			`3:3: path is missing`,
+			`4:24: optional is text, want true or false`,
+			`6:9: keep is text, want a whole number`}},
 		{"number for text", "app: 123\n", []string{"1:6: app is a number, want text: put it in quotes"}},
 		{"date for text", "app: 2024-01-01\n", []string{"1:6: app is a date, want text: put it in quotes"}},
 		{"bool for text", "sources: [{path: true}]\n", []string{"1:18: path is true or false, want text: put it in quotes"}},

@@ -25,20 +25,14 @@ func ParseRemote(rawURL, dir string) (Remote, error) {
 // remoteProblem is what is wrong with a remote, and the key it is about.
 type remoteProblem struct{ key, text string }
 
-const secretInURL = " holds a user name or password, or something that looks like one: " +
-	"give keys through the environment, a profile, or access_key_id_file and secret_access_key_file"
-
 // normalize checks the settings of a remote against each other, makes the path of a directory absolute
 // and fills in the name.
 func (r *Remote) normalize(dir string) (problems []remoteProblem) {
 	fail := func(key, text string) { problems = append(problems, remoteProblem{key, text}) }
 	var loc remote.Location
-	switch {
-	case holdsUser(r.URL):
-		fail("url", "url"+secretInURL)
-	case r.URL == "~" || strings.HasPrefix(r.URL, "~/"):
+	if r.URL == "~" || strings.HasPrefix(r.URL, "~/") {
 		fail("url", "url: ~ is not expanded here; write the whole path")
-	default:
+	} else {
 		if r.URL != "" && isPath(r.URL) && !filepath.IsAbs(r.URL) {
 			r.URL = filepath.Join(dir, r.URL)
 		}
@@ -88,9 +82,7 @@ func (r *Remote) checkSettings(loc remote.Location) (problems []remoteProblem) {
 	if r.Region != "" && loc.Region != "" {
 		fail("region", "the region is given here and in the url; keep one")
 	}
-	if holdsUser(r.Endpoint) {
-		fail("endpoint", "endpoint"+secretInURL)
-	} else if r.Endpoint != "" { // is right if it may stand in a URL
+	if r.Endpoint != "" { // is right if it may stand in a URL
 		_, err := remote.ParseURL(remote.Location{Bucket: loc.Bucket, Endpoint: r.Endpoint}.String())
 		if err != nil {
 			fail("endpoint", err.Error())
@@ -112,20 +104,6 @@ func (r *Remote) checkSettings(loc remote.Location) (problems []remoteProblem) {
 func isPath(s string) bool {
 	scheme, _, isURL := strings.Cut(s, "://")
 	return (!isURL || len(scheme) < 2) && !strings.HasPrefix(s, "s3:") && !strings.HasPrefix(s, "file:")
-}
-
-// holdsUser reports whether a URL seems to have a user name before its host. A secret key may hold a
-// slash, which ends that part early; a bucket's name has no colon, so one there gives it away.
-func holdsUser(s string) bool {
-	scheme, rest, isURL := strings.Cut(s, "://")
-	if !isURL {
-		return false
-	}
-	authority := rest
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
-		authority = rest[:i]
-	}
-	return strings.Contains(authority, "@") || scheme == "s3" && strings.Contains(authority, ":")
 }
 
 // lastElement returns the last element of the prefix or directory, "" for a whole bucket.
