@@ -82,6 +82,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 		{"journal mode lost", sql("app.db", "PRAGMA journal_mode=DELETE"), "journal mode: [delete], want [wal]"},
 		{"journal mode of chroma", sql("chroma/chroma.sqlite3", "PRAGMA journal_mode=WAL"), "journal mode: [wal], want [delete]"},
 		{"index damaged", sql("app.db", "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'messages') WHERE name = 'messages_account'"), "app.db"},
+		{"index lies", sql("app.db", "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = 'CREATE INDEX messages_account ON messages(body)' WHERE name = 'messages_account'"), "integrity_check"},
 		{"page damaged", file("app.db", func(b []byte) []byte {
 			copy(b[len(b)/2/4096*4096:], make([]byte, 4096))
 			return b
