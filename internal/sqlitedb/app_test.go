@@ -21,7 +21,7 @@ import (
 const roleVariable = "SQLITEDB_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	roles := map[string]func([]string) error{"app": runApp, "teller": runTeller, "capture": runCapture}
+	roles := map[string]func([]string) error{"app": runApp, "teller": runTeller, "pacer": runPacer, "capture": runCapture}
 	if role := os.Getenv(roleVariable); role != "" {
 		if err := roles[role](os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -103,18 +103,14 @@ func (a *app) try(statement string) ([][]string, error) {
 	return got.Rows, nil
 }
 
-// do is try for what must succeed. The rows are joined by | and newlines.
+// do is try for what must succeed.
 func (a *app) do(statement string) string {
 	a.t.Helper()
 	rows, err := a.try(statement)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	lines := make([]string, len(rows))
-	for i, row := range rows {
-		lines[i] = strings.Join(row, "|")
-	}
-	return strings.Join(lines, "\n")
+	return lines(rows)
 }
 
 // close makes the app close its connection and end.
@@ -195,28 +191,43 @@ func query(db *sql.DB, statement string) (all [][]string, err error) {
 func build(t testing.TB, statements ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "app.db")
-	start(t, path, statements...).close()
+	ask(t, path, "mode=rwc", statements...)
 	return path
 }
 
 // inspect asks an image a question. The image is not changed.
 func inspect(t testing.TB, path, question string) string {
 	t.Helper()
+	return ask(t, path, "mode=ro&immutable=1", question)
+}
+
+// ask opens a database, runs statements, closes it, and returns the rows of the last of them.
+func ask(t testing.TB, path, options string, statements ...string) (answer string) {
+	t.Helper()
 	if _, err := sqlite.OFDLocking(true); err != nil && err != sqlite.ErrOFDLockingUnavailable {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", uri(path, "mode=ro&immutable=1"))
+	db, err := sql.Open("sqlite", uri(path, options))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := query(db, question)
-	if err != nil {
-		t.Fatalf("%s: %v", question, err)
+	db.SetMaxOpenConns(1)
+	for _, s := range statements {
+		rows, err := query(db, s)
+		if err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+		answer = lines(rows)
 	}
-	var lines []string
-	for _, row := range rows {
-		lines = append(lines, strings.Join(row, "|"))
+	return answer
+}
+
+// lines joins rows by | and newlines.
+func lines(rows [][]string) string {
+	all := make([]string, len(rows))
+	for i, row := range rows {
+		all[i] = strings.Join(row, "|")
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(all, "\n")
 }

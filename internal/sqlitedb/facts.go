@@ -14,8 +14,8 @@ type Facts struct {
 	PageSize      int    // bytes; 0 for an empty file
 	Pages         uint32 // how many
 	JournalMode   string // "wal" or "delete", as Pinned.JournalMode
-	UserVersion   uint32 // the four bytes of the header: PRAGMA user_version, but never negative
-	ApplicationID uint32 // likewise
+	UserVersion   int32  // PRAGMA user_version
+	ApplicationID int32  // PRAGMA application_id
 	// SchemaSHA256 is the SHA-256 of the rows of sqlite_schema by rowid: type, name, tbl_name and sql, each
 	// followed by a zero byte, NULL as nothing.
 	SchemaSHA256 [sha256.Size]byte

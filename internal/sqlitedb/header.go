@@ -7,8 +7,8 @@ import "encoding/binary"
 type header struct {
 	pageSize      int
 	journalMode   string
-	userVersion   uint32
-	applicationID uint32
+	userVersion   int32
+	applicationID int32
 }
 
 func parseHeader(page1 []byte) header {
@@ -18,8 +18,8 @@ func parseHeader(page1 []byte) header {
 	h := header{
 		pageSize:      int(binary.BigEndian.Uint16(page1[16:])),
 		journalMode:   "delete",
-		userVersion:   binary.BigEndian.Uint32(page1[60:]),
-		applicationID: binary.BigEndian.Uint32(page1[68:]),
+		userVersion:   int32(binary.BigEndian.Uint32(page1[60:])),
+		applicationID: int32(binary.BigEndian.Uint32(page1[68:])),
 	}
 	if h.pageSize == 1 {
 		h.pageSize = 65536

@@ -20,6 +20,8 @@ type Options struct {
 	// Wait is how long to wait for a lock, or for a database that nobody has open to have been left alone
 	// long enough. Default: 10 seconds.
 	Wait time.Duration
+
+	watch bool // let current tell whether something was committed since
 }
 
 // Pinned is a database at one instant. It must be closed. It is not for concurrent use.
@@ -28,6 +30,8 @@ type Pinned struct {
 	conn   *conn  // nil for an empty file
 	guard  guard  // of a cold database; else nil, for SQLite's locks do the guarding
 	staged string // directory of the copy, or ""
+	origin guard  // of what was copied there
+	probe  *probe // nil unless a live database is watched
 	header header
 	pages  uint32
 	at     time.Time
@@ -108,6 +112,11 @@ func (p *Pinned) openLive(ctx context.Context, opt Options) error {
 		return err
 	}
 	p.wal = wal.size
+	if opt.watch {
+		if p.probe, err = openProbe(ctx, p.source.path, opt); err != nil {
+			return p.explain(err)
+		}
+	}
 	if err := p.begin(ctx, p.source.path, "mode=ro", opt); err != nil {
 		return p.explain(err)
 	}
@@ -153,8 +162,7 @@ func (p *Pinned) explain(err error) error {
 // begin connects and starts the transaction. A database whose schema SQLite refuses is read all the same, but
 // marked as damaged.
 func (p *Pinned) begin(ctx context.Context, path, uri string, opt Options) (err error) {
-	wait := min(opt.Wait.Milliseconds(), math.MaxInt32)
-	c, err := open(ctx, path, fmt.Sprintf("%s&_busy_timeout=%d", uri, wait))
+	c, err := open(ctx, path, uri+opt.busy())
 	if err != nil {
 		return err
 	}
@@ -178,6 +186,11 @@ func (p *Pinned) begin(ctx context.Context, path, uri string, opt Options) (err 
 	}
 	p.conn = c
 	return nil
+}
+
+// busy tells SQLite how long to wait for a lock.
+func (o Options) busy() string {
+	return fmt.Sprintf("&_busy_timeout=%d", min(o.Wait.Milliseconds(), math.MaxInt32))
 }
 
 // read starts the transaction with a read, for BEGIN alone pins nothing.
@@ -246,6 +259,10 @@ func (p *Pinned) Close() error {
 	if p.conn != nil {
 		errs = append(errs, p.conn.Close())
 		p.conn = nil
+	}
+	if p.probe != nil {
+		errs = append(errs, p.probe.conn.Close())
+		p.probe = nil
 	}
 	if p.source != nil {
 		if p.source.file != nil {

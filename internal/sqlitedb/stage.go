@@ -22,6 +22,7 @@ func (p *Pinned) openStaged(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
+	p.origin = g
 	if p.staged, err = os.MkdirTemp(opt.Scratch, "sqlitedb-*"); err != nil {
 		return err
 	}
