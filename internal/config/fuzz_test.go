@@ -31,12 +31,11 @@ func FuzzParse(f *testing.F) {
 			names[s.Name] = true
 		}
 		for _, r := range c.Remotes {
-			if scheme, rest, ok := strings.Cut(r.URL, "://"); ok {
-				authority, _, _ := strings.Cut(rest, "/")
-				if scheme != "s3" && scheme != "file" || strings.Contains(authority, "@") {
-					t.Errorf("url %q was taken", r.URL)
-				}
-			} else if !filepath.IsAbs(r.URL) {
+			rest, isS3 := strings.CutPrefix(r.URL, "s3://")
+			if bucket, _, _ := strings.Cut(rest, "/"); isS3 && strings.ContainsAny(bucket, "@:") {
+				t.Errorf("url %q was taken", r.URL)
+			}
+			if !isS3 && !strings.HasPrefix(r.URL, "file:/") && !filepath.IsAbs(r.URL) {
 				t.Errorf("url %q was left relative", r.URL)
 			}
 		}
