@@ -156,6 +156,12 @@ func TestNoServer(t *testing.T) {
 			}
 			s := open(t, remote.Config{URL: "s3://bucket/app", Endpoint: c.endpoint, RetryFor: time.Hour}, env) // which nobody waits
 			wantUnavailable(t, s, c.hint)
+			_, err := s.Stat(t.Context(), "key")
+			for _, final := range []string{"refused", "there is no host", "plain http", "certificate"} {
+				if strings.Contains(err.Error(), final) && strings.Contains(err.Error(), "attempts") {
+					t.Errorf("Stat: %v; want it at once", err)
+				}
+			}
 		})
 	}
 	env := map[string]string{"AWS_CA_BUNDLE": rootsOf(t, tls.Server)}

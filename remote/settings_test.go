@@ -57,7 +57,7 @@ var credential = regexp.MustCompile(`Credential=([^/]*)/\d*/([^/]*)/s3/`)
 
 // Which credentials and which region a request is signed with.
 func TestCredentials(t *testing.T) {
-	const keys = "aws_access_key_id = %s\naws_secret_access_key = s%%(#x;y\n"
+	const keys = "aws_access_key_id = %s\naws_secret_access_key=;s%%(#x\n"
 	envKeys := map[string]string{"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"}
 	shared := map[string]string{
 		".aws/credentials": "[default]\n" + fmt.Sprintf(keys, "DEFAULT") + "[work]\n" + fmt.Sprintf(keys, "WORK") + "aws_session_token = TOKEN\n",
@@ -151,6 +151,10 @@ func TestFetchedCredentials(t *testing.T) {
 	}
 	for name, machine := range cases {
 		f := newFake(t, false)
+		f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			w.Header()["Date"] = nil // else it would hide the other
+			return false
+		}
 		s, err := machine.open(t, remote.Config{URL: "s3://bucket", Endpoint: f.URL})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -161,8 +165,8 @@ func TestFetchedCredentials(t *testing.T) {
 		if a := f.requests[0].Header.Get("Authorization"); !strings.Contains(a, "Credential=FETCHED/") {
 			t.Errorf("%s: signed as %q", name, a)
 		}
-		if now, err := s.Now(t.Context()); err != nil || now.Year() == 2099 {
-			t.Errorf("%s: Now = %v, %v", name, now, err)
+		if now, err := s.Now(t.Context()); !errors.Is(err, remote.ErrUnavailable) {
+			t.Errorf("%s: Now = %v, %v; want that of a server without a clock", name, now, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,12 +18,10 @@ func testKeys(t *testing.T, s remote.Store) {
 		"d/e/e/p/e/r", "UPPER and lower", "$HOME", "`x`", "[x]{y}^z", strings.Repeat("long/", 50) + "key", strings.Repeat("n", 255),
 	}
 	if runtime.GOOS == "windows" {
-		t.Log("not checked on Windows, where no file can be named so: ? * : < > | and quotation marks")
+		t.Log("not checked on Windows, where no file can be named so: ? * : < > | quotation marks, a dot or a space at the end")
+		keys = slices.DeleteFunc(keys, func(key string) bool { return strings.HasSuffix(key, ".") })
 	} else {
 		keys = append(keys, "a?b", "a?b=c", "a*b", "a:b", "a<b>c|d", `a"b`, "trailing space ", " leading", "a ", "nul", "con.txt")
-	}
-	if runtime.GOOS == "windows" {
-		keys = append(keys[:13], keys[14:]...) // "a.", which Windows takes for "a"
 	}
 	for i, key := range keys {
 		put(t, s, key, noise(i+1, byte(i)))
