@@ -191,7 +191,7 @@ func query(db *sql.DB, statement string) (all [][]string, err error) {
 func build(t testing.TB, statements ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "app.db")
-	ask(t, path, "mode=rwc", statements...)
+	visit(t, path, statements...)
 	return path
 }
 
@@ -222,6 +222,9 @@ func ask(t testing.TB, path, options string, statements ...string) (answer strin
 	}
 	return answer
 }
+
+// visit is an application in the test's own process, which comes, runs statements, and has gone.
+func visit(t testing.TB, path string, statements ...string) { ask(t, path, "mode=rwc", statements...) }
 
 // lines joins rows by | and newlines.
 func lines(rows [][]string) string {

@@ -242,7 +242,7 @@ func TestEndOfStream(t *testing.T) {
 func TestTimeLimit(t *testing.T) {
 	path := build(t, slices.Concat([]string{
 		"CREATE TABLE p(id INTEGER PRIMARY KEY)", "CREATE TABLE slow(x, g)",
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1000000) INSERT INTO slow SELECT 1000000, i FROM n",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<100000) INSERT INTO slow SELECT 1000000, i FROM n",
 	}, schema("sql='CREATE TABLE slow(x, g AS (length(replace(hex(zeroblob(x)),''0'',''abcdefgh''))) NOT NULL REFERENCES p)' WHERE name='slow'"))...)
 	p := pin(t, path)
 	for name, do := range map[string]func(context.Context) error{

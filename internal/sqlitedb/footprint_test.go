@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,19 +33,19 @@ var situations = []situation{
 		write(t, path+"-journal", "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 and more")
 		write(t, path+"-wal", "\x37\x7f\x06\x82 and more")
 	}, "none"},
-	{"rollback, closed", func(t *testing.T, path string) { start(t, path, table, fill).close() }, "3000"},
+	{"rollback, closed", func(t *testing.T, path string) { visit(t, path, table, fill) }, "3000"},
 	{"rollback, open", func(t *testing.T, path string) { start(t, path, table, fill) }, "3000"},
-	{"rollback, spent journal", func(t *testing.T, path string) { start(t, path, "PRAGMA journal_mode=persist", table, fill).close() }, "3000"},
-	{"rollback, journal cut short", func(t *testing.T, path string) { start(t, path, "PRAGMA journal_mode=truncate", table, fill).close() }, "3000"},
+	{"rollback, spent journal", func(t *testing.T, path string) { visit(t, path, "PRAGMA journal_mode=persist", table, fill) }, "3000"},
+	{"rollback, journal cut short", func(t *testing.T, path string) { visit(t, path, "PRAGMA journal_mode=truncate", table, fill) }, "3000"},
 	{"rollback, in a transaction", func(t *testing.T, path string) { start(t, path, table, fill, "BEGIN IMMEDIATE", "DELETE FROM t") }, "3000"},
 	{"rollback, hot journal", hotJournal, "3000"},
 	{"rollback, empty log left over", func(t *testing.T, path string) {
-		start(t, path, table, fill).close()
+		visit(t, path, table, fill)
 		write(t, path+"-wal", "")
 	}, "3000"},
-	{"wal, cold", func(t *testing.T, path string) { start(t, path, wal, table, fill).close() }, "3000"},
+	{"wal, cold", func(t *testing.T, path string) { visit(t, path, wal, table, fill) }, "3000"},
 	{"wal, cold, empty log left over", func(t *testing.T, path string) {
-		start(t, path, wal, table, fill).close()
+		visit(t, path, wal, table, fill)
 		write(t, path+"-wal", "")
 	}, "3000"},
 	{"wal, open, everything in the log", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, more) }, "3001"},
@@ -62,7 +61,7 @@ var situations = []situation{
 		}
 	}, "3001"},
 	{"wal, -shm without a log", func(t *testing.T, path string) {
-		start(t, path, wal, table, fill).close()
+		visit(t, path, wal, table, fill)
 		write(t, path+"-shm", strings.Repeat("\x00", 32768))
 	}, "3000"},
 }
@@ -95,9 +94,7 @@ func TestFootprint(t *testing.T) {
 				before := photograph(t, dir)
 
 				out := filepath.Join(reader.dir(t), "image.db")
-				cmd := command(t, "capture", path, out, filepath.Dir(out))
-				reader.as(cmd)
-				if err := cmd.Run(); err != nil {
+				if err := reader.capture(t, path, out, filepath.Dir(out)); err != nil {
 					t.Fatal(err)
 				}
 				equal(t, photograph(t, dir), before)
@@ -117,9 +114,13 @@ func TestFootprint(t *testing.T) {
 
 // A reader is the user who captures.
 type reader struct {
-	name string
-	as   func(*exec.Cmd)
-	dir  func(*testing.T) string // a new directory that it may write to
+	name    string
+	capture func(t *testing.T, args ...string) error // as runCapture
+	dir     func(t *testing.T) string                // a new directory that it may write to
+}
+
+func owner() reader {
+	return reader{"owner", func(_ *testing.T, args ...string) error { return runCapture(args) }, func(t *testing.T) string { return t.TempDir() }}
 }
 
 // open makes a temporary directory, and the one above it that testing makes, passable for other users.

@@ -4,7 +4,6 @@ package sqlitedb_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -14,14 +13,16 @@ const nobody = 65534
 
 // readers are we, and somebody who may read the files but not write to them, nor to their directory.
 func readers(t *testing.T) []reader {
-	ourselves := reader{"owner", func(*exec.Cmd) {}, func(t *testing.T) string { return t.TempDir() }}
 	if os.Geteuid() != 0 {
 		t.Log("NOT CHECKED: capture by a user who does not own the files; only root can become one")
-		return []reader{ourselves}
+		return []reader{owner()}
 	}
-	stranger := reader{"stranger", func(cmd *exec.Cmd) {
+	binary := publicBinary(t)
+	stranger := reader{"stranger", func(t *testing.T, args ...string) error {
+		cmd := command(t, "capture", args...)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		cmd.Path = publicBinary(t)
+		cmd.Path = binary
+		return cmd.Run()
 	}, func(t *testing.T) string {
 		dir := open(t, t.TempDir())
 		if err := os.Chown(dir, nobody, nobody); err != nil {
@@ -29,7 +30,7 @@ func readers(t *testing.T) []reader {
 		}
 		return dir
 	}}
-	return []reader{ourselves, stranger}
+	return []reader{owner(), stranger}
 }
 
 // publicBinary copies the test binary to where other users can run it.

@@ -104,7 +104,7 @@ func TestImageWithFlippedBits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := 7
+	step := 13
 	if testing.Short() {
 		step = 101
 	}

@@ -148,9 +148,20 @@ func TestStrangePaths(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, name+".db")
-			a := start(t, path, wal, manual, table, fill)
+			db, err := sqlitedb.OpenApp(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.SetMaxOpenConns(1)
+			for _, s := range []string{wal, manual, table, fill} {
+				if _, err := db.Exec(s); err != nil {
+					t.Fatal(err)
+				}
+			}
 			img := capture(t, path)
-			a.close()
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
 			same(t, img, path)
 			age(t, dir)
 			before := photograph(t, dir)

@@ -52,7 +52,7 @@ func runPacer(paths []string) error {
 
 // Databases that are pinned together are at one instant.
 func TestPinTogether(t *testing.T) {
-	rounds := 60
+	rounds := 30
 	if testing.Short() {
 		rounds = 10
 	}
