@@ -19,10 +19,11 @@ import (
 // TIME is RFC 3339, a stamp, or local time as 2006-01-02, 2006-01-02T15:04 or 2006-01-02T15:04:05 (a space
 // may stand for the T). A date means the end of that day.
 type Ref struct {
-	text   string
-	latest bool
-	before time.Time // zero: no limit
-	prefix string
+	text    string
+	latest  bool
+	limited bool // to before; with latest
+	before  time.Time
+	prefix  string
 }
 
 // ParseRef reads a reference. Local times are of loc.
@@ -35,16 +36,14 @@ func ParseRef(s string, loc *time.Location) (Ref, error) {
 			return r, nil
 		}
 		var err error
-		r.before, err = parseTime(at, loc)
-		return r, err
-	}
-	for _, c := range []byte(s) {
-		if !strings.ContainsRune("0123456789abcdefTZ-", rune(c)) {
-			return r, fmt.Errorf("%q names no snapshot: want latest, latest@TIME, a stamp such as %s, or its beginning", s, stampLayout)
+		if r.before, err = parseTime(at, loc); err != nil {
+			return Ref{}, err
 		}
+		r.limited = true
+		return r, nil
 	}
-	if s == "" {
-		return r, fmt.Errorf("empty snapshot name: want latest, latest@TIME, a stamp such as %s, or its beginning", stampLayout)
+	if s == "" || strings.Trim(s, "0123456789abcdefTZ-") != "" {
+		return Ref{}, fmt.Errorf("%q names no snapshot: want latest, latest@TIME, a stamp such as %s, or its beginning", s, stampLayout)
 	}
 	r.prefix = s
 	return r, nil
@@ -57,8 +56,8 @@ func parseTime(s string, loc *time.Location) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t, nil
 	}
-	if t, err := time.ParseInLocation("2006-01-02", s, loc); err == nil {
-		return t.AddDate(0, 0, 1).Add(-time.Nanosecond), nil
+	if t, err := time.Parse("2006-01-02", s); err == nil {
+		return endOfDay(t, loc), nil
 	}
 	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05"} {
 		if t, err := time.ParseInLocation(layout, strings.Replace(s, " ", "T", 1), loc); err == nil {
@@ -66,6 +65,26 @@ func parseTime(s string, loc *time.Location) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is no time: want 2006-01-02, 2006-01-02T15:04 (local) or RFC 3339", s)
+}
+
+// endOfDay returns the last instant of a date in loc. Where clocks are changed at midnight, that may be at 23:59 for the second
+// time, or the day after may begin at 01:00.
+func endOfDay(date time.Time, loc *time.Location) time.Time {
+	y, m, d := date.Date()
+	at := func(zone time.Time) time.Time { // the end of the day by the clock of that time
+		_, offset := zone.Zone()
+		return time.Date(y, m, d, 23, 59, 59, 1e9-1, time.UTC).Add(-time.Duration(offset) * time.Second).In(loc)
+	}
+	noon := time.Date(y, m, d+1, 12, 0, 0, 0, loc)
+	changed, _ := noon.ZoneBounds()
+	if end := at(noon); changed.IsZero() || !end.Before(changed) {
+		return end
+	}
+	before := changed.Add(-1)
+	if end := at(before); end.Before(before) {
+		return end
+	}
+	return before
 }
 
 // IsLatest reports whether the reference leaves the choice of the newest to Select.
@@ -99,7 +118,7 @@ func (e *AmbiguousError) Error() string {
 	return b.String()
 }
 
-// Select picks the snapshot that the reference names. For latest it asks fit about one ID after another,
+// Select picks the snapshot that the reference names. IDs may be in any order and occur several times. For latest it asks fit about one ID after another,
 // newest first; fit returns why an ID must be passed over, or "". An error of fit ends the search. When nothing fits, the error is
 // fs.ErrNotExist; when more than one does, an *AmbiguousError.
 func (r Ref) Select(ids []ID, fit func(ID) (why string, err error)) (ID, []Skipped, error) {
@@ -112,6 +131,8 @@ func (r Ref) Select(ids []ID, fit func(ID) (why string, err error)) (ID, []Skipp
 			found = append(found, id)
 		}
 	}
+	slices.SortFunc(found, ID.Compare)
+	found = slices.Compact(found)
 	switch len(found) {
 	case 0:
 		return ID{}, nil, fmt.Errorf("snapshot %q: %w", r.text, fs.ErrNotExist)
@@ -124,9 +145,10 @@ func (r Ref) Select(ids []ID, fit func(ID) (why string, err error)) (ID, []Skipp
 func (r Ref) selectLatest(ids []ID, fit func(ID) (string, error)) (ID, []Skipped, error) {
 	sorted := slices.Clone(ids)
 	slices.SortFunc(sorted, func(a, b ID) int { return b.Compare(a) })
+	sorted = slices.Compact(sorted)
 	var skipped []Skipped
 	for _, id := range sorted {
-		if !r.before.IsZero() && id.Stamp.Time().After(r.before) {
+		if r.limited && id.Stamp.Time().After(r.before) {
 			continue
 		}
 		why, err := fit(id)
