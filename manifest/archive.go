@@ -2,12 +2,12 @@ package manifest
 
 // An Archive is one line of the archives table: what a reader must know of an archive to read any part of it.
 type Archive struct {
-	SHA256 Hash    `json:"sha256"` // of the stored bytes; its name
-	Size   int64   `json:"size"`   // stored bytes
-	Length int64   `json:"length"` // bytes of the tar stream
-	Frames []int64 `json:"frames"` // compressed bytes of each frame, in order
-	Index  Index   `json:"index"`  // where the chunk index is
-	Data   int64   `json:"data"`   // bytes of files, maps and pieces in it
+	SHA256 Hash    `json:"sha256"`         // of the stored bytes; its name
+	Size   int64   `json:"size"`           // stored bytes
+	Length int64   `json:"length"`         // bytes of the tar stream
+	Frames []int64 `json:"frames"`         // compressed bytes of each frame, in order
+	Index  Index   `json:"index"`          // where the chunk index is
+	Data   int64   `json:"data,omitempty"` // bytes of files, maps and pieces in it
 }
 
 // An Index is where the content of `.lifeboat/chunks` lies in the tar stream, and its digest.

@@ -1,9 +1,6 @@
 package manifest
 
-import (
-	"slices"
-	"strconv"
-)
+import "slices"
 
 // archiveList numbers the archives that one piece refers to, in the order of their first use.
 type archiveList struct {
@@ -38,13 +35,24 @@ func (a *archiveList) wireOne(e Extent) wireExtent {
 	return wireExtent{a.number(e.Archive), e.Off, e.Len}
 }
 
-func (a *archiveList) wire(extents []Extent) []wireExtent {
+func (a *archiveList) wire(extents []Extent) wireExtents {
 	if len(extents) == 0 {
 		return nil
 	}
-	w := make([]wireExtent, len(extents))
+	w := make(wireExtents, len(extents))
 	for i, e := range extents {
 		w[i] = a.wireOne(e)
+	}
+	return w
+}
+
+func (a *archiveList) wireMaps(maps []Map) wireMaps {
+	if len(maps) == 0 {
+		return nil
+	}
+	w := make(wireMaps, len(maps))
+	for i, m := range maps {
+		w[i] = wireMap{a.wireOne(m.Extent), m.SHA256}
 	}
 	return w
 }
@@ -56,6 +64,11 @@ type archivesLine struct {
 
 func (a *archiveList) line() ([]byte, error) {
 	return marshal(archivesLine{append([]Hash{}, a.hashes...)})
+}
+
+// archivesLineLen returns how long the line of n archives is.
+func archivesLineLen(n int) int {
+	return len(`{"archives":[]}`) + n*(2*len(Hash{})+len(`"",`))
 }
 
 func parseArchivesLine(line []byte) ([]Hash, error) {
@@ -72,111 +85,38 @@ func parseArchivesLine(line []byte) ([]Hash, error) {
 	return l.Archives, nil
 }
 
-// wireExtent is [archive, off, len], where archive is an index or -1.
-type wireExtent struct{ archive, off, len int64 }
-
-func (w wireExtent) append(b []byte) []byte {
-	b = append(b, '[')
-	b = strconv.AppendInt(b, w.archive, 10)
-	b = append(b, ',')
-	b = strconv.AppendInt(b, w.off, 10)
-	b = append(b, ',')
-	b = strconv.AppendInt(b, w.len, 10)
-	return b
-}
-
-func (w wireExtent) MarshalJSON() ([]byte, error) { return append(w.append(nil), ']'), nil }
-
-func (w *wireExtent) UnmarshalJSON(data []byte) error {
-	return unmarshalTuple(data, &w.archive, &w.off, &w.len)
-}
-
-// extent resolves the index, and checks what can be checked without the archive's description.
-func (w wireExtent) extent(archives []Hash) (Extent, error) {
+// check holds an extent to what can be checked without the description of its archive. It may be max bytes
+// long, unless it is zeros.
+func (e Extent) check(max int64) error {
 	switch {
-	case w.len < 1 || w.off < 0:
-		return Extent{}, invalid("extent of %d bytes at %d", w.len, w.off)
-	case w.archive == -1 && w.off == 0:
-		return Extent{Len: w.len}, nil
-	case w.archive < 0 || w.archive >= int64(len(archives)):
-		return Extent{}, invalid("extent in archive %d of %d", w.archive, len(archives))
-	case w.off+w.len > MaxArchive || w.off > MaxArchive || w.len > MaxPiece:
-		return Extent{}, invalid("extent of %d bytes at %d", w.len, w.off)
+	case e.Len < 1 || e.Off < 0:
+		return invalid("extent of %d bytes at %d", e.Len, e.Off)
+	case e.IsZeros() && e.Off != 0:
+		return invalid("extent of zeros at %d", e.Off)
+	case e.IsZeros():
+		return nil
+	case e.Len > max:
+		return invalid("extent of %d bytes, more than %d", e.Len, max)
+	case e.Off > MaxArchive-e.Len:
+		return invalid("extent of %d bytes at %d, beyond the end of any archive", e.Len, e.Off)
 	}
-	return Extent{archives[w.archive], w.off, w.len}, nil
+	return nil
 }
 
-func unwire(ws []wireExtent, archives []Hash) ([]Extent, error) {
-	if ws == nil {
-		return nil, nil
-	}
-	extents := make([]Extent, len(ws))
-	for i, w := range ws {
-		e, err := w.extent(archives)
-		if err != nil {
-			return nil, err
+// checkExtents checks each of them, and that they add up to size, without overflow.
+func checkExtents(extents []Extent, size int64) error {
+	rest := size
+	for _, e := range extents {
+		if err := e.check(MaxExtent); err != nil {
+			return err
 		}
-		if !e.IsZeros() && e.Len > MaxExtent {
-			return nil, invalid("extent of %d bytes, more than %d", e.Len, MaxExtent)
+		if e.Len > rest {
+			return invalid("extents do not add up to %d bytes, but to more", size)
 		}
-		extents[i] = e
+		rest -= e.Len
 	}
-	return extents, nil
-}
-
-// wireMap is [archive, off, len, "sha256"].
-type wireMap struct {
-	wireExtent
-	sha256 Hash
-}
-
-func (w wireMap) MarshalJSON() ([]byte, error) {
-	b := append(w.append(nil), ',', '"')
-	b = append(b, w.sha256.String()...)
-	return append(b, '"', ']'), nil
-}
-
-func (w *wireMap) UnmarshalJSON(data []byte) error {
-	return unmarshalTuple(data, &w.archive, &w.off, &w.len, &w.sha256)
-}
-
-// mapLine is the second line of a map.
-type mapLine struct {
-	Extents []wireExtent `json:"extents"`
-}
-
-// EncodeMap writes the map of extents that follow each other in a file. They cover MapSpan bytes, or the
-// rest of the file.
-func EncodeMap(extents []Extent) ([]byte, error) {
-	archives := newArchiveList()
-	second, err := marshal(mapLine{archives.wire(extents)})
-	if err != nil {
-		return nil, err
+	if rest != 0 {
+		return invalid("extents do not add up to %d bytes, %d are missing", size, rest)
 	}
-	first, err := archives.line()
-	return append(first, second...), err
-}
-
-// ParseMap reads a map that covers span bytes. The caller has checked its SHA-256.
-func ParseMap(data []byte, span int64) ([]Extent, error) {
-	lines, err := splitLines(data)
-	if err != nil {
-		return nil, err
-	}
-	if len(lines) != 2 {
-		return nil, invalid("map of %d lines", len(lines))
-	}
-	archives, err := parseArchivesLine(lines[0])
-	if err != nil {
-		return nil, err
-	}
-	var l mapLine
-	if err := unmarshal(lines[1], &l); err != nil {
-		return nil, err
-	}
-	extents, err := unwire(l.Extents, archives)
-	if err != nil {
-		return nil, err
-	}
-	return extents, checkSum("map", extents, span)
+	return nil
 }

@@ -1,6 +1,11 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
 	"time"
 )
 
@@ -30,35 +35,26 @@ const (
 	Fuzzy         Level = "fuzzy"
 )
 
-// SourceType says what a source is.
-type SourceType string
-
-const (
-	SQLiteSource    SourceType = "sqlite"
-	FileSource      SourceType = "file"
-	DirectorySource SourceType = "directory"
-)
-
 // A Head is the manifest of one snapshot without its tables.
 type Head struct {
 	Format       string      `json:"format"`
 	App          string      `json:"app"`
 	Kind         Kind        `json:"kind"`
 	Stamp        Stamp       `json:"stamp"`
-	Finished     time.Time   `json:"finished"`
-	Tool         string      `json:"tool"`
-	Host         Host        `json:"host"`
+	Finished     time.Time   `json:"finished,omitzero"`
+	Tool         string      `json:"tool,omitempty"`
+	Host         Host        `json:"host,omitzero"`
 	Previous     *ID         `json:"previous,omitempty"`
 	State        State       `json:"state"`
 	Problems     []Problem   `json:"problems,omitempty"` // at most MaxProblems
 	ProblemCount int64       `json:"problem_count,omitempty"`
 	Omitted      []Omission  `json:"omitted,omitempty"`
 	Consistency  Consistency `json:"consistency"`
-	Sources      []Source    `json:"sources"`
-	Files        Table       `json:"files"`
-	Archives     Table       `json:"archives"`
-	Roots        []Archive   `json:"roots"`
-	Stats        Stats       `json:"stats"`
+	Sources      []Source    `json:"sources,omitempty"`
+	Files        Table       `json:"files,omitzero"`
+	Archives     Table       `json:"archives,omitzero"`
+	Roots        []Archive   `json:"roots,omitempty"`
+	Stats        Stats       `json:"stats,omitzero"`
 }
 
 // MaxProblems is how many problems a head lists.
@@ -66,73 +62,67 @@ const MaxProblems = 100
 
 // A Host is the machine that a snapshot was taken on.
 type Host struct {
-	Name string `json:"name"`
-	OS   string `json:"os"`
-	Arch string `json:"arch"`
+	Name string `json:"name,omitempty"`
+	OS   string `json:"os,omitempty"`
+	Arch string `json:"arch,omitempty"`
 }
 
 // A Problem is something that was not captured as it should be.
 type Problem struct {
 	Source string `json:"source,omitempty"`
 	Path   string `json:"path,omitempty"`
-	Kind   string `json:"kind"`
+	Kind   string `json:"kind,omitempty"`
 	Detail string `json:"detail,omitempty"`
 }
 
 // An Omission is a configured source that is not in the snapshot.
 type Omission struct {
-	Source string `json:"source"`
-	Why    string `json:"why"`
+	Source string `json:"source,omitempty"`
+	Why    string `json:"why,omitempty"`
 }
 
 // Consistency is what may be relied upon.
 type Consistency struct {
 	Level  Level `json:"level"`
-	SkewUS int64 `json:"skew_us"`
-}
-
-// A Source is one thing that was captured.
-type Source struct {
-	Name        string      `json:"name"`
-	Type        SourceType  `json:"type"`
-	Root        string      `json:"root"`
-	Optional    bool        `json:"optional,omitempty"`
-	Consistency Consistency `json:"consistency"`
-	Files       int64       `json:"files"`
-	Bytes       int64       `json:"bytes"`
-	Databases   int64       `json:"databases,omitempty"`
+	SkewUS int64 `json:"skew_us,omitempty"`
 }
 
 // A Table lists the pieces of the files table or of the archives table.
 type Table struct {
-	Count  int64      `json:"count"` // lines
-	Bytes  int64      `json:"bytes"` // sum of their sizes
-	Pieces []PieceRef `json:"pieces"`
+	Count  int64      `json:"count,omitempty"` // lines
+	Bytes  int64      `json:"bytes,omitempty"` // sum of their sizes
+	Pieces []PieceRef `json:"pieces,omitempty"`
 }
 
 // Stats are figures for people. Nothing is decided by them.
 type Stats struct {
-	Bytes         int64   `json:"bytes"`
-	NewBytes      int64   `json:"new_bytes"`
-	StoredBytes   int64   `json:"stored_bytes"`
-	ArchivesNew   int64   `json:"archives_new"`
-	Seconds       float64 `json:"seconds"`
-	PinMS         int64   `json:"pin_ms"`
-	WALGrowth     int64   `json:"wal_growth"`
-	WriterBlockMS int64   `json:"writer_block_ms"`
+	Bytes         int64   `json:"bytes,omitempty"`
+	NewBytes      int64   `json:"new_bytes,omitempty"`
+	StoredBytes   int64   `json:"stored_bytes,omitempty"`
+	ArchivesNew   int64   `json:"archives_new,omitempty"`
+	Seconds       float64 `json:"seconds,omitempty"` // rounded when it is stored
+	PinMS         int64   `json:"pin_ms,omitempty"`
+	WALGrowth     int64   `json:"wal_growth,omitempty"`
+	WriterBlockMS int64   `json:"writer_block_ms,omitempty"`
 }
 
-// Encode writes the head canonically. Stores keep it compressed.
+// Encode writes the head canonically, with no newline behind it. Stores keep it compressed. In texts for people, and in the roots of sources, bytes that are
+// not UTF-8 become U+FFFD.
 func (h *Head) Encode() ([]byte, error) {
 	if err := h.check(); err != nil {
 		return nil, err
 	}
 	c := *h
-	c.Files.Pieces = append([]PieceRef{}, c.Files.Pieces...)
-	c.Archives.Pieces = append([]PieceRef{}, c.Archives.Pieces...)
-	c.Roots = append([]Archive{}, c.Roots...)
-	c.Sources = append([]Source{}, c.Sources...)
-	return marshal(&c)
+	c.Finished = c.Finished.UTC()
+	c.Stats.Seconds = math.Round(c.Stats.Seconds)
+	data, err := marshal(&c)
+	if err != nil {
+		return nil, err
+	}
+	if data = bytes.TrimSuffix(data, []byte("\n")); len(data) > MaxHead {
+		return nil, invalid("head of %d bytes, more than %d", len(data), MaxHead)
+	}
+	return data, nil
 }
 
 // ParseHead reads a head, decompressed. A format that this package does not know is a *FormatError; what
@@ -141,28 +131,53 @@ func ParseHead(data []byte) (*Head, error) {
 	if len(data) > MaxHead {
 		return nil, invalid("head of %d bytes, more than %d", len(data), MaxHead)
 	}
-	var version struct {
-		Format string `json:"format"`
-	}
-	if err := unmarshal(data, &version); err != nil {
+	if err := checkFormat(data); err != nil {
 		return nil, err
-	}
-	if version.Format != Format {
-		return nil, &FormatError{version.Format}
 	}
 	h := new(Head)
 	if err := unmarshal(data, h); err != nil {
 		return nil, err
 	}
-	return h, h.check()
+	if _, offset := h.Finished.Zone(); offset != 0 {
+		return nil, invalid("finished %s, not in UTC", h.Finished.Format(time.RFC3339))
+	}
+	if err := h.check(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// checkFormat looks at nothing but the format, because the rules of a later one may be other rules.
+func checkFormat(data []byte) error {
+	var version struct {
+		Format string `json:"format"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return invalid("%v", err)
+	}
+	switch {
+	case version.Format == Format:
+		return nil
+	case strings.HasPrefix(version.Format, "lifeboat/"):
+		return &FormatError{version.Format}
+	}
+	return invalid("format %.80q", version.Format)
 }
 
 func (h *Head) check() error {
+	if h.Format != Format {
+		return invalid("format %.80q", h.Format)
+	}
 	if _, err := ParseStamp(string(h.Stamp)); err != nil {
 		return invalid("%v", err)
 	}
+	if h.Previous != nil {
+		if _, err := ParseID(h.Previous.String()); err != nil || h.Previous.SHA256.IsZero() {
+			return invalid("previous snapshot %q", h.Previous)
+		}
+	}
 	if err := CheckName(h.App); err != nil {
-		return err
+		return fmt.Errorf("app: %w", err)
 	}
 	if h.Kind != Backup && h.Kind != Safety && h.Kind != Adopted {
 		return invalid("kind %q", h.Kind)
@@ -173,9 +188,37 @@ func (h *Head) check() error {
 	if len(h.Problems) > MaxProblems {
 		return invalid("%d problems, more than %d", len(h.Problems), MaxProblems)
 	}
+	if h.ProblemCount < int64(len(h.Problems)) {
+		return invalid("problem_count %d for %d problems", h.ProblemCount, len(h.Problems))
+	}
 	if err := h.Consistency.check(); err != nil {
 		return err
 	}
+	if err := h.checkSources(); err != nil {
+		return err
+	}
+	roots := make(map[Hash]bool, len(h.Roots))
+	for i := range h.Roots {
+		r := &h.Roots[i]
+		if err := r.Check(); err != nil {
+			return fmt.Errorf("root %d: %w", i, err)
+		}
+		if roots[r.SHA256] {
+			return invalid("root %s occurs twice", r.SHA256)
+		}
+		roots[r.SHA256] = true
+	}
+	if err := h.checkPieces(&h.Files, ComparePaths); err != nil {
+		return fmt.Errorf("files table: %w", err)
+	}
+	if err := h.checkPieces(&h.Archives, compareHashes); err != nil {
+		return fmt.Errorf("archives table: %w", err)
+	}
+	return h.Stats.check()
+}
+
+// checkSources checks the sources, their order and their sums.
+func (h *Head) checkSources() error {
 	last := ""
 	var files, bytes int64
 	for _, s := range h.Sources {
@@ -193,46 +236,20 @@ func (h *Head) check() error {
 	if files != h.Files.Count || bytes != h.Files.Bytes {
 		return invalid("sources have %d files of %d bytes, the table %d of %d", files, bytes, h.Files.Count, h.Files.Bytes)
 	}
-	for i := range h.Roots {
-		if err := h.Roots[i].Check(); err != nil {
-			return err
-		}
+	return nil
+}
+
+func (s *Stats) check() error {
+	const most = 1 << 53 // up to here a float64 holds every integer, and is written as one
+	if min(s.Bytes, s.NewBytes, s.StoredBytes, s.ArchivesNew, s.PinMS, s.WALGrowth, s.WriterBlockMS) < 0 || !(s.Seconds >= 0 && s.Seconds <= most) {
+		return invalid("stats %+v", *s)
 	}
-	if err := h.checkPieces(&h.Files, ComparePaths); err != nil {
-		return err
-	}
-	return h.checkPieces(&h.Archives, compareHashes)
+	return nil
 }
 
 func (c Consistency) check() error {
 	if c.Level != Transactional && c.Level != Stable && c.Level != Fuzzy || c.SkewUS < 0 {
 		return invalid("consistency %q with a skew of %d µs", c.Level, c.SkewUS)
-	}
-	return nil
-}
-
-func (s *Source) check() error {
-	if err := CheckName(s.Name); err != nil {
-		return err
-	}
-	if s.Type != SQLiteSource && s.Type != FileSource && s.Type != DirectorySource {
-		return invalid("source %q: type %q", s.Name, s.Type)
-	}
-	if s.Type != DirectorySource && s.Files != 1 {
-		return invalid("source %q: a %s with %d files", s.Name, s.Type, s.Files)
-	}
-	if s.Files < 1 || s.Bytes < 0 || s.Databases < 0 {
-		return invalid("source %q: %d files of %d bytes", s.Name, s.Files, s.Bytes)
-	}
-	return s.Consistency.check()
-}
-
-// Source returns the source of that name, or nil.
-func (h *Head) Source(name string) *Source {
-	for i := range h.Sources {
-		if h.Sources[i].Name == name {
-			return &h.Sources[i]
-		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -17,13 +18,8 @@ func HashOf(data []byte) Hash { return sha256.Sum256(data) }
 // ParseHash reads 64 lower-case hexadecimal digits.
 func ParseHash(s string) (Hash, error) {
 	var h Hash
-	if len(s) != 2*len(h) || strings.ToLower(s) != s {
-		return h, fmt.Errorf("%q is not a SHA-256: want 64 lower-case hexadecimal digits", s)
-	}
-	if _, err := hex.Decode(h[:], []byte(s)); err != nil {
-		return Hash{}, fmt.Errorf("%q is not a SHA-256: %w", s, err)
-	}
-	return h, nil
+	err := h.UnmarshalText([]byte(s))
+	return h, err
 }
 
 // String returns 64 lower-case hexadecimal digits.
@@ -32,11 +28,16 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 // IsZero reports whether h is unset.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
 
-func (h *Hash) UnmarshalText(text []byte) (err error) {
-	*h, err = ParseHash(string(text))
-	return err
+func (h *Hash) UnmarshalText(text []byte) error {
+	if len(text) == 2*len(h) && !bytes.ContainsAny(text, "ABCDEF") {
+		if _, err := hex.Decode(h[:], text); err == nil {
+			return nil
+		}
+	}
+	*h = Hash{}
+	return fmt.Errorf("%.80q is not a SHA-256: want 64 lower-case hexadecimal digits", text)
 }
 
 // A Stamp is the time of a snapshot, to the second, in UTC: "20060102T150405Z". Stamps order like the

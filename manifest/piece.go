@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 )
 
 // pieceTarget is where a piece ends at the latest, its first line not counted.
@@ -51,13 +52,13 @@ func (h *Head) checkPieces(t *Table, compare func(a, b string) int) error {
 	}
 	for i, p := range t.Pieces {
 		if p.Archive < 0 || p.Archive >= len(h.Roots) {
-			return invalid("piece in archive %d of %d", p.Archive, len(h.Roots))
+			return invalid("piece %q in archive %d of %d", p.First, p.Archive, len(h.Roots))
 		}
 		if p.Len < 1 || p.Len > MaxPiece {
-			return invalid("piece of %d bytes", p.Len)
+			return invalid("piece %q of %d bytes", p.First, p.Len)
 		}
 		if err := h.Roots[p.Archive].Contains(p.Off, p.Len); err != nil {
-			return err
+			return fmt.Errorf("piece %q: %w", p.First, err)
 		}
 		if i > 0 && compare(t.Pieces[i-1].First, p.First) >= 0 {
 			return invalid("piece %q is out of order", p.First)
@@ -72,13 +73,19 @@ func endsPiece(key []byte) bool {
 	return sum[0] == 0 && sum[1]&0x80 == 0
 }
 
-// splitLines cuts a piece into its lines, without their newlines.
-func splitLines(data []byte) ([][]byte, error) {
-	if len(data) > MaxPiece {
-		return nil, invalid("piece of %d bytes, more than %d", len(data), MaxPiece)
+// parsePiece reads the first line of a piece or map, and returns the archives that it names and the other lines, each
+// with its newline.
+func parsePiece(data []byte) (archives []Hash, lines []byte, err error) {
+	switch {
+	case len(data) > MaxPiece:
+		return nil, nil, invalid("%d bytes, more than %d", len(data), MaxPiece)
+	case len(data) == 0 || data[len(data)-1] != '\n':
+		return nil, nil, invalid("it does not end with a newline")
 	}
-	if len(data) == 0 || data[len(data)-1] != '\n' {
-		return nil, invalid("piece does not end with a newline")
+	first, lines, _ := bytes.Cut(data, []byte{'\n'})
+	if len(lines) == 0 {
+		return nil, nil, invalid("it has no lines")
 	}
-	return bytes.Split(data[:len(data)-1], []byte{'\n'}), nil
+	archives, err = parseArchivesLine(first)
+	return archives, lines, err
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"sort"
@@ -12,7 +13,8 @@ type Fetch func(archive Hash, off, n int64) ([]byte, error)
 
 // AllFiles yields the files table in order, one piece in memory at a time. It ends after the first error;
 // ErrInvalid means that the table breaks a rule, including those that span lines: order, parents,
-// hardlinks, counts.
+// hardlinks, counts. Whether the archives that extents and maps lie in are in the archives table, and long enough, it
+// does not check.
 func (h *Head) AllFiles(fetch Fetch) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		check := newTreeCheck(h)
@@ -37,7 +39,7 @@ func (h *Head) AllFiles(fetch Fetch) iter.Seq2[*File, error] {
 }
 
 // FilesFrom yields files in table order, beginning with the piece that would hold path; so what is at and
-// below path comes without reading what is far before it. Rules that span pieces are not checked.
+// below path comes without reading what is far before it. Order is checked; parents, hardlinks and counts are not.
 func (h *Head) FilesFrom(path string, fetch Fetch) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		for i := h.Files.find(path, ComparePaths); i < len(h.Files.Pieces); i++ {
@@ -58,7 +60,6 @@ func (h *Head) FilesFrom(path string, fetch Fetch) iter.Seq2[*File, error] {
 func (h *Head) AllArchives(fetch Fetch) iter.Seq2[*Archive, error] {
 	return func(yield func(*Archive, error) bool) {
 		var count, bytes int64
-		last := ""
 		for i := range h.Archives.Pieces {
 			archives, err := h.ArchivesOf(i, fetch)
 			if err != nil {
@@ -66,12 +67,6 @@ func (h *Head) AllArchives(fetch Fetch) iter.Seq2[*Archive, error] {
 				return
 			}
 			for _, a := range archives {
-				if name := a.SHA256.String(); name <= last {
-					yield(nil, invalid("archive %s is out of order", name))
-					return
-				} else {
-					last = name
-				}
 				count, bytes = count+1, bytes+a.Size
 				if !yield(a, nil) {
 					return
@@ -98,26 +93,25 @@ func (h *Head) FindArchivePiece(archive Hash) int {
 // ArchivesOf reads piece i of the archives table.
 func (h *Head) ArchivesOf(i int, fetch Fetch) ([]*Archive, error) {
 	p := h.Archives.Pieces[i]
-	lines, _, err := h.lines(p, fetch)
+	_, lines, err := h.piece(p, fetch)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("archives table: %w", err)
 	}
-	archives := make([]*Archive, len(lines))
-	for j, line := range lines {
+	var archives []*Archive
+	order := h.Archives.order(i, compareHashes)
+	for line := range bytes.Lines(lines) {
 		a := new(Archive)
-		if err := unmarshal(line, a); err != nil {
-			return nil, fmt.Errorf("archives table, piece %s: %w", p.First, err)
+		err := unmarshal(line, a)
+		if err == nil {
+			err = a.Check()
 		}
-		if err := a.Check(); err != nil {
-			return nil, err
+		if err == nil {
+			err = order.next(a.SHA256.String())
 		}
-		if j > 0 && archives[j-1].SHA256.String() >= a.SHA256.String() {
-			return nil, invalid("archive %s is out of order", a.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("archives table, piece %q, line %d: %w", p.First, order.line, err)
 		}
-		archives[j] = a
-	}
-	if archives[0].SHA256.String() != p.First {
-		return nil, invalid("piece %s begins with %s", p.First, archives[0].SHA256)
+		archives = append(archives, a)
 	}
 	return archives, nil
 }
@@ -164,9 +158,38 @@ func (t *Table) find(name string, compare func(a, b string) int) int {
 	return max(0, n-1)
 }
 
-// lines fetches and verifies a piece and returns its lines after the first, and the archives which that
-// one names.
-func (h *Head) lines(p PieceRef, fetch Fetch) ([][]byte, []Hash, error) {
+// order checks the keys of the lines of one piece.
+type order struct {
+	compare func(a, b string) int
+	piece   PieceRef
+	before  string // the first key of the next piece; empty after the last
+	last    string
+	line    int // number of the line that comes next
+}
+
+func (t *Table) order(i int, compare func(a, b string) int) *order {
+	o := &order{compare: compare, piece: t.Pieces[i], line: 2}
+	if i+1 < len(t.Pieces) {
+		o.before = t.Pieces[i+1].First
+	}
+	return o
+}
+
+// next checks the key of the next line.
+func (o *order) next(key string) error {
+	switch {
+	case o.line == 2 && key != o.piece.First:
+		return invalid("it begins with %q", key)
+	case o.line > 2 && o.compare(o.last, key) >= 0, o.before != "" && o.compare(key, o.before) >= 0:
+		return invalid("%q is out of order", key)
+	}
+	o.last = key
+	o.line++
+	return nil
+}
+
+// piece fetches and verifies a piece, and returns the archives that its first line names, and its other lines.
+func (h *Head) piece(p PieceRef, fetch Fetch) (archives []Hash, lines []byte, err error) {
 	data, err := fetch(h.Roots[p.Archive].SHA256, p.Off, p.Len)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read piece %q: %w", p.First, err)
@@ -174,41 +197,31 @@ func (h *Head) lines(p PieceRef, fetch Fetch) ([][]byte, []Hash, error) {
 	if HashOf(data) != p.SHA256 {
 		return nil, nil, invalid("piece %q in archive %s: its bytes do not have SHA-256 %s", p.First, h.Roots[p.Archive].SHA256, p.SHA256)
 	}
-	lines, err := splitLines(data)
-	if err != nil {
-		return nil, nil, err
+	if archives, lines, err = parsePiece(data); err != nil {
+		return nil, nil, fmt.Errorf("piece %q: %w", p.First, err)
 	}
-	if len(lines) < 2 {
-		return nil, nil, invalid("piece %q is empty", p.First)
-	}
-	archives, err := parseArchivesLine(lines[0])
-	return lines[1:], archives, err
+	return archives, lines, nil
 }
 
 // filesOf yields the lines of piece i of the files table.
 func (h *Head) filesOf(i int, fetch Fetch) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		p := h.Files.Pieces[i]
-		lines, archives, err := h.lines(p, fetch)
+		archives, lines, err := h.piece(p, fetch)
 		if err != nil {
-			yield(nil, err)
+			yield(nil, fmt.Errorf("files table: %w", err))
 			return
 		}
-		last := ""
-		for j, line := range lines {
+		order := h.Files.order(i, ComparePaths)
+		for line := range bytes.Lines(lines) {
 			f, err := parseFile(line, archives)
-			switch {
-			case err != nil:
-			case j == 0 && f.Path != p.First:
-				err = invalid("piece %q begins with %q", p.First, f.Path)
-			case j > 0 && ComparePaths(last, f.Path) >= 0:
-				err = invalid("%q is out of order", f.Path)
+			if err == nil {
+				err = order.next(f.Path)
 			}
 			if err != nil {
-				yield(nil, fmt.Errorf("files table, piece %q, line %d: %w", p.First, j+2, err))
+				yield(nil, fmt.Errorf("files table, piece %q, line %d: %w", p.First, order.line, err))
 				return
 			}
-			last = f.Path
 			if !yield(f, nil) {
 				return
 			}

@@ -3,83 +3,108 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"slices"
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of JSON in a manifest; what the format uses is 5 deep.
-const maxDepth = 16
+// Bounds on the shape of JSON, so that a small text cannot cost much memory or time.
+const (
+	maxDepth   = 16      // what the format uses is 5 deep
+	maxKeys    = 64      // in one object; what the format uses is 20
+	maxObjects = 1 << 16 // in one text; a head has an object or two for each source, and one for each root
+)
 
-// unmarshal decodes one JSON value strictly. encoding/json alone takes "SIZE" for "size", the last of two
-// equal keys, null for any value, and invalid UTF-8 for U+FFFD; two readers could then see two different snapshots in the same bytes.
+// unmarshal decodes one JSON value strictly. encoding/json alone takes "SIZE" for "size", the last of two equal keys, null for
+// any value, and U+FFFD for half a surrogate pair or invalid UTF-8; two readers could then see two different snapshots in
+// the same bytes.
 func unmarshal(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return invalid("text is not UTF-8")
 	}
-	if !json.Valid(data) {
-		return invalid("text is not JSON")
-	}
-	if err := checkKeys(data); err != nil {
+	if err := checkShape(data); err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return invalid("%v", err)
+	err := json.Unmarshal(data, v)
+	if err == nil || errors.Is(err, ErrInvalid) {
+		return err
 	}
-	return nil
+	return invalid("%v", err)
 }
 
-// checkKeys walks valid JSON and refuses keys that are not plain lower case, keys that occur twice in
-// one object, and null.
-func checkKeys(data []byte) error {
+// checkShape walks JSON and refuses keys that are not plain lower case, keys that occur twice in one object,
+// null, numbers that are not integers, text that is not Unicode, and shapes beyond the bounds. What is no
+// JSON at all may pass; json.Unmarshal refuses that.
+func checkShape(data []byte) error {
 	type level struct {
-		object  bool
-		wantKey bool
-		keys    [][]byte
+		object, wantKey bool
+		keys            int // where its keys begin
 	}
-	var stack []level
+	var stack [maxDepth]level
+	var keys [][]byte
+	depth, objects := 0, 0
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; c {
 		case '{', '[':
-			if len(stack) == maxDepth {
+			if depth == maxDepth {
 				return invalid("nested more than %d deep", maxDepth)
 			}
-			stack = append(stack, level{object: c == '{', wantKey: c == '{'})
+			if c == '{' {
+				objects++
+			}
+			if objects > maxObjects {
+				return invalid("more than %d objects", maxObjects)
+			}
+			stack[depth] = level{c == '{', c == '{', len(keys)}
+			depth++
 		case '}', ']':
-			stack = stack[:len(stack)-1]
+			if depth == 0 {
+				return invalid("text is not JSON")
+			}
+			depth--
+			keys = keys[:stack[depth].keys]
 		case ',':
-			stack[len(stack)-1].wantKey = stack[len(stack)-1].object
+			if depth > 0 {
+				stack[depth-1].wantKey = stack[depth-1].object
+			}
 		case '"':
-			end := stringEnd(data, i)
-			if n := len(stack); n > 0 && stack[n-1].wantKey {
-				top := &stack[n-1]
-				key := data[i+1 : end]
-				if !plainKey(key) {
-					return invalid("key %q: want lower-case letters, digits and '_'", key)
+			n, err := stringLen(data[i+1:])
+			if err != nil {
+				return err
+			}
+			if depth > 0 && stack[depth-1].wantKey {
+				top := &stack[depth-1]
+				key := data[i+1 : i+1+n]
+				if err := checkKey(key, keys[top.keys:]); err != nil {
+					return err
 				}
-				for _, k := range top.keys {
-					if bytes.Equal(k, key) {
-						return invalid("key %q occurs twice", key)
-					}
-				}
-				top.keys = append(top.keys, key)
+				keys = append(keys, key)
 				top.wantKey = false
 			}
-			i = end
+			i += n + 1
 		case 'n':
 			return invalid("null is no value")
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			n := 1 + len(data[i+1:]) - len(bytes.TrimLeft(data[i+1:], "0123456789+-.eE"))
+			if number := data[i : i+n]; bytes.ContainsAny(number, ".eE") || string(number) == "-0" {
+				return invalid("number %.40s is not written as an integer", number)
+			}
+			i += n - 1
 		}
 	}
 	return nil
 }
 
-// stringEnd returns the index of the quote that ends the string which begins at data[start].
-func stringEnd(data []byte, start int) int {
-	i := start + 1
-	for ; data[i] != '"'; i++ {
-		if data[i] == '\\' {
-			i++
-		}
+func checkKey(key []byte, before [][]byte) error {
+	switch {
+	case !plainKey(key):
+		return invalid("key %.80q: want lower-case letters, digits and '_'", key)
+	case len(before) == maxKeys:
+		return invalid("key %.80q: more than %d in one object", key, maxKeys)
+	case slices.ContainsFunc(before, func(k []byte) bool { return bytes.Equal(k, key) }):
+		return invalid("key %.80q occurs twice", key)
 	}
-	return i
+	return nil
 }
 
 func plainKey(key []byte) bool {
@@ -91,13 +116,38 @@ func plainKey(key []byte) bool {
 	return len(key) > 0
 }
 
-// marshal encodes v as one canonical line with its newline.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
+// stringLen returns how long the JSON string at the beginning of data is, its closing quote not counted.
+func stringLen(data []byte) (int, error) {
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			return i, nil
+		case '\\':
+			n, err := escapeLen(data[i:])
+			if err != nil {
+				return 0, err
+			}
+			i += n - 1
+		}
 	}
-	return b.Bytes(), nil
+	return 0, invalid("text is not JSON")
+}
+
+// escapeLen returns how long the escape at the beginning of data is. Half a surrogate pair stands for no character.
+func escapeLen(data []byte) (int, error) {
+	switch {
+	case isEscape(data, "89abAB"):
+		if !isEscape(data[6:], "cdefCDEF") {
+			return 0, invalid("%s is half a character", data[:6])
+		}
+		return 12, nil
+	case isEscape(data, "cdefCDEF"):
+		return 0, invalid("%s is half a character", data[:6])
+	}
+	return 2, nil
+}
+
+// isEscape reports whether data begins with \uDx.., where x is one of those digits.
+func isEscape(data []byte, x string) bool {
+	return len(data) >= 6 && data[0] == '\\' && data[1] == 'u' && data[2]|0x20 == 'd' && bytes.IndexByte([]byte(x), data[3]) >= 0
 }

@@ -1,13 +1,17 @@
 package manifest
 
-import "strings"
+import (
+	"crypto/sha256"
+	"math"
+	"strings"
+)
 
 // treeCheck holds the files table to the rules that span lines.
 type treeCheck struct {
 	head      *Head
 	last      string
-	dirs      []string            // the directories that lead to the last path, outermost first
-	linkable  map[string]struct{} // files of this source that hardlinks may name
+	dirs      []int                // lengths of the beginnings of last that are directories, shortest first
+	linkable  map[pathKey]struct{} // files of this source that hardlinks may name
 	source    *Source
 	sourceIdx int    // of the source that comes next
 	inSource  Source // counted so far
@@ -15,12 +19,17 @@ type treeCheck struct {
 	bytes     int64
 }
 
+// A pathKey stands for a path where many are kept. It is the first half of the path's SHA-256.
+type pathKey [16]byte
+
+func keyOf(path string) pathKey {
+	sum := sha256.Sum256([]byte(path))
+	return pathKey(sum[:])
+}
+
 func newTreeCheck(h *Head) *treeCheck { return &treeCheck{head: h} }
 
 func (c *treeCheck) add(f *File) error {
-	if c.last != "" && ComparePaths(c.last, f.Path) >= 0 {
-		return invalid("%q is out of order", f.Path)
-	}
 	if c.source == nil || c.source.Name != SourceOf(f.Path) {
 		if err := c.enterSource(f); err != nil {
 			return err
@@ -28,6 +37,9 @@ func (c *treeCheck) add(f *File) error {
 	}
 	if err := c.place(f); err != nil {
 		return err
+	}
+	if f.Size > math.MaxInt64-c.bytes {
+		return invalid("%q: sizes sum up to more than fits", f.Path)
 	}
 	c.last = f.Path
 	c.count++
@@ -46,13 +58,13 @@ func (c *treeCheck) enterSource(f *File) error {
 		return err
 	}
 	if c.sourceIdx == len(c.head.Sources) || c.head.Sources[c.sourceIdx].Name != SourceOf(f.Path) {
-		return invalid("%q is of no source that belongs here", f.Path)
+		return invalid("%q: its source is not listed, or is not the next one", f.Path)
 	}
 	c.source = &c.head.Sources[c.sourceIdx]
 	c.sourceIdx++
 	c.dirs = c.dirs[:0]
 	c.inSource = Source{}
-	c.linkable = map[string]struct{}{}
+	c.linkable = map[pathKey]struct{}{}
 	return nil
 }
 
@@ -78,10 +90,10 @@ func (c *treeCheck) place(f *File) error {
 		if f.Type != Directory {
 			return invalid("%q: the root of a directory is a %s", f.Path, f.Type)
 		}
-		c.dirs = append(c.dirs, f.Path)
+		c.dirs = append(c.dirs, len(f.Path))
 		return nil
 	}
-	for len(c.dirs) > 0 && c.dirs[len(c.dirs)-1] != parent {
+	for len(c.dirs) > 0 && c.last[:c.dirs[len(c.dirs)-1]] != parent {
 		c.dirs = c.dirs[:len(c.dirs)-1]
 	}
 	if len(c.dirs) == 0 {
@@ -89,14 +101,14 @@ func (c *treeCheck) place(f *File) error {
 	}
 	switch f.Type {
 	case Directory:
-		c.dirs = append(c.dirs, f.Path)
+		c.dirs = append(c.dirs, len(f.Path))
 	case Regular:
 		if f.Links > 1 {
-			c.linkable[f.Path] = struct{}{}
+			c.linkable[keyOf(f.Path)] = struct{}{}
 		}
 	case Hardlink:
-		if _, ok := c.linkable[f.Link]; !ok {
-			return invalid("%q: a hardlink to %q, which is no earlier file of the same source", f.Path, f.Link)
+		if _, ok := c.linkable[keyOf(f.Link)]; !ok {
+			return invalid("%q: a hardlink to %q, which is no earlier file of the same source that has links", f.Path, f.Link)
 		}
 	}
 	return nil
@@ -106,7 +118,10 @@ func (c *treeCheck) end() error {
 	if err := c.leaveSource(); err != nil {
 		return err
 	}
-	if c.count != c.head.Files.Count || c.bytes != c.head.Files.Bytes || c.sourceIdx != len(c.head.Sources) {
+	if c.sourceIdx != len(c.head.Sources) {
+		return invalid("source %q has no files", c.head.Sources[c.sourceIdx].Name)
+	}
+	if c.count != c.head.Files.Count || c.bytes != c.head.Files.Bytes {
 		return invalid("files table has %d lines of %d bytes, the head says %d of %d", c.count, c.bytes, c.head.Files.Count, c.head.Files.Bytes)
 	}
 	return nil

@@ -2,13 +2,15 @@ package manifest
 
 import (
 	"fmt"
+	"strings"
 )
 
 // Put receives a finished piece and the key of its first line: a path, or a hash as text.
 type Put func(first string, piece []byte) error
 
 // A TableWriter cuts the lines of a table into pieces. Lines are added in table order; Close ends the last
-// piece. It holds one piece in memory.
+// piece. It holds one piece in memory. A line that is refused is not in the table, and the next one may be added; after an
+// error of Put the table is lost.
 type TableWriter struct {
 	Count, Bytes int64 // of the lines so far
 
@@ -30,49 +32,49 @@ func NewArchiveTable(put Put) *TableWriter {
 	return &TableWriter{put: put, compare: compareHashes, archives: newArchiveList()}
 }
 
-func compareHashes(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
+func compareHashes(a, b string) int { return strings.Compare(a, b) }
 
 // AddFile adds a line to a files table.
 func (t *TableWriter) AddFile(f *File) error {
-	return t.add(f.Path, []byte(f.Path), f.Size, func() (any, error) {
-		l, err := f.line(t.archives)
-		if err != nil {
-			return nil, err
-		}
-		return l, f.check(l)
-	})
+	size := int64(0)
+	if f.Type == Regular {
+		size = f.Size
+	}
+	return t.add(f.Path, []byte(f.Path), size, func(archives *archiveList) (any, error) { return f.line(archives) })
 }
 
 // AddArchive adds a line to an archives table.
 func (t *TableWriter) AddArchive(a *Archive) error {
-	return t.add(a.SHA256.String(), a.SHA256[:], a.Size, func() (any, error) { return a, a.Check() })
+	return t.add(a.SHA256.String(), a.SHA256[:], a.Size, func(*archiveList) (any, error) { return a, a.Check() })
 }
 
-func (t *TableWriter) add(name string, key []byte, size int64, value func() (any, error)) error {
+func (t *TableWriter) add(name string, key []byte, size int64, value func(*archiveList) (any, error)) error {
 	if t.last != "" && t.compare(t.last, name) >= 0 {
 		return fmt.Errorf("add %q to a table: it does not come after %q", name, t.last)
 	}
 	known := len(t.archives.hashes)
-	line, err := encodeLine(value)
+	archives := t.archives
+	line, err := encodeLine(value, archives)
+	if err == nil && len(t.lines) > 0 && len(t.lines)+len(line) > pieceTarget {
+		archives = newArchiveList() // they have other numbers in the next piece
+		line, err = encodeLine(value, archives)
+	}
+	if n := len(line) + archivesLineLen(len(archives.hashes)); err == nil && n > MaxPiece {
+		err = invalid("it needs a piece of %d bytes, more than %d", n, MaxPiece)
+	}
+	if err == nil && t.Bytes+size < t.Bytes {
+		err = invalid("sizes sum up to more than fits")
+	}
 	if err != nil {
+		t.archives.truncate(known)
 		return fmt.Errorf("add %q to a table: %w", name, err)
 	}
-	if len(t.lines) > 0 && len(t.lines)+len(line) > pieceTarget {
+	if archives != t.archives {
 		t.archives.truncate(known)
 		if err := t.flush(); err != nil {
 			return err
 		}
-		if line, err = encodeLine(value); err != nil {
-			return err
-		}
+		t.archives = archives
 	}
 	if len(t.lines) == 0 {
 		t.first = name
@@ -87,8 +89,8 @@ func (t *TableWriter) add(name string, key []byte, size int64, value func() (any
 	return nil
 }
 
-func encodeLine(value func() (any, error)) ([]byte, error) {
-	v, err := value()
+func encodeLine(value func(*archiveList) (any, error), archives *archiveList) ([]byte, error) {
+	v, err := value(archives)
 	if err != nil {
 		return nil, err
 	}
@@ -109,5 +111,8 @@ func (t *TableWriter) flush() error {
 	piece := append(head, t.lines...)
 	t.lines = t.lines[:0]
 	t.archives = newArchiveList()
-	return t.put(t.first, piece)
+	if err := t.put(t.first, piece); err != nil {
+		return fmt.Errorf("put piece %q of a table: %w", t.first, err)
+	}
+	return nil
 }

@@ -1,0 +1,165 @@
+package manifest
+
+import (
+	"math"
+	"strings"
+)
+
+// fileLine is a File as it stands in a piece.
+type fileLine struct {
+	Path    string      `json:"path"`
+	Raw     []byte      `json:"raw,omitempty"`
+	Type    FileType    `json:"type"`
+	Mode    octal       `json:"mode,omitempty"`
+	UID     *uint32     `json:"uid,omitempty"`
+	GID     *uint32     `json:"gid,omitempty"`
+	User    string      `json:"user,omitempty"`
+	Group   string      `json:"group,omitempty"`
+	ModTime *Timestamp  `json:"mtime,omitempty"`
+	Size    *int64      `json:"size,omitempty"`
+	SHA256  *Hash       `json:"sha256,omitempty"`
+	Links   int64       `json:"links,omitempty"`
+	Link    string      `json:"link,omitempty"`
+	RawLink []byte      `json:"raw_link,omitempty"`
+	Xattrs  []Xattr     `json:"xattrs,omitempty"`
+	Chunk   int64       `json:"chunk,omitempty"`
+	Extents wireExtents `json:"extents,omitempty"`
+	Maps    wireMaps    `json:"maps,omitempty"`
+	Marked  string      `json:"marked,omitempty"`
+	SQLite  *SQLite     `json:"sqlite,omitempty"`
+}
+
+// line returns f as a line of a piece, and adds the archives it refers to.
+func (f *File) line(archives *archiveList) (*fileLine, error) {
+	l := &fileLine{Type: f.Type}
+	l.Path, l.Raw = text(f.Path)
+	l.Link, l.RawLink = text(f.Link)
+	if f.Type == Hardlink {
+		return l, f.check(l)
+	}
+	l.Mode, l.User, l.Group, l.ModTime, l.Links = octal(f.Mode), f.User, f.Group, &f.ModTime, f.Links
+	l.Xattrs, l.Chunk, l.Marked, l.SQLite = sortedXattrs(f.Xattrs), f.Chunk, f.Marked, f.SQLite
+	if f.UID != NoOwner || f.GID != NoOwner {
+		if min(f.UID, f.GID) < 0 || max(f.UID, f.GID) > math.MaxUint32 {
+			return nil, invalid("%q: uid %d and gid %d", f.Path, f.UID, f.GID)
+		}
+		uid, gid := uint32(f.UID), uint32(f.GID)
+		l.UID, l.GID = &uid, &gid
+	}
+	if f.Type == Regular {
+		l.Size, l.SHA256 = &f.Size, &f.SHA256
+	}
+	if err := f.check(l); err != nil {
+		return nil, err
+	}
+	l.Extents, l.Maps = archives.wire(f.Extents), archives.wireMaps(f.Maps)
+	return l, nil
+}
+
+// file undoes line.
+func (l *fileLine) file(archives []Hash) (*File, error) {
+	f := &File{Type: l.Type, Mode: uint32(l.Mode), UID: NoOwner, GID: NoOwner, User: l.User, Group: l.Group,
+		Links: l.Links, Xattrs: l.Xattrs, Chunk: l.Chunk, Marked: l.Marked, SQLite: l.SQLite}
+	var err error
+	if f.Path, err = untext(l.Path, l.Raw); err != nil {
+		return nil, err
+	}
+	if f.Link, err = untext(l.Link, l.RawLink); err != nil {
+		return nil, err
+	}
+	if l.UID != nil && l.GID != nil {
+		f.UID, f.GID = int64(*l.UID), int64(*l.GID)
+	}
+	if l.ModTime != nil {
+		f.ModTime = *l.ModTime
+	}
+	if l.Size != nil {
+		f.Size = *l.Size
+	}
+	if l.SHA256 != nil {
+		f.SHA256 = *l.SHA256
+	}
+	if len(l.Extents) > MaxInline {
+		return nil, invalid("%q: %d extents, more than %d, and no maps", f.Path, len(l.Extents), MaxInline)
+	}
+	if f.Extents, err = unwire(l.Extents, archives); err != nil {
+		return nil, in(f.Path, err)
+	}
+	if f.Maps, err = unwireMaps(l.Maps, archives); err != nil {
+		return nil, in(f.Path, err)
+	}
+	if err := f.check(l); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// check holds a line to the rules that it can be held to on its own.
+func (f *File) check(l *fileLine) error {
+	if err := CheckPath(f.Path); err != nil {
+		return err
+	}
+	isFile := f.Type == Regular
+	hasContent := len(f.Extents)+len(f.Maps) > 0
+	switch {
+	case f.Type != Regular && f.Type != Directory && f.Type != Symlink && f.Type != Hardlink:
+		return invalid("%q: unknown type %q", f.Path, f.Type)
+	case f.Type == Hardlink && (l.ModTime != nil || l.UID != nil || l.Mode != 0 || l.User != "" || l.Group != "" || len(l.Xattrs) > 0 || l.Marked != ""):
+		return invalid("%q: a hardlink has no metadata of its own", f.Path)
+	case (l.UID == nil) != (l.GID == nil):
+		return invalid("%q: only one of uid and gid", f.Path)
+	case l.Mode > 0o7777:
+		return invalid("%q: mode %o", f.Path, l.Mode)
+	case isFile != (l.Size != nil) || isFile != (l.SHA256 != nil):
+		return invalid("%q: size and sha256 belong to files, and to each of them", f.Path)
+	case (f.Type == Symlink || f.Type == Hardlink) != (f.Link != ""):
+		return invalid("%q: link belongs to symlinks and hardlinks, and to each of them", f.Path)
+	case strings.IndexByte(f.Link, 0) >= 0 || len(f.Link) > MaxPath:
+		return invalid("%q: link has a NUL byte or is too long", f.Path)
+	case !isFile && (hasContent || f.SQLite != nil):
+		return invalid("%q: a %s has no content", f.Path, f.Type)
+	case f.Links != 0 && (!isFile || f.Links < 2):
+		return invalid("%q: links belong to files that have several names", f.Path)
+	case f.Marked != "" && f.Marked != MarkChanged && f.Marked != MarkGrew:
+		return invalid("%q: marked %q", f.Path, f.Marked)
+	case l.Chunk < 0 || l.Chunk > MaxExtent || (l.Chunk > 0) != hasContent:
+		return invalid("%q: chunk %d; it belongs to files that have extents, and to each of them", f.Path, l.Chunk)
+	}
+	if err := checkXattrs(l.Xattrs); err != nil {
+		return in(f.Path, err)
+	}
+	if f.SQLite != nil {
+		if err := f.SQLite.check(); err != nil {
+			return in(f.Path, err)
+		}
+	}
+	if isFile {
+		return in(f.Path, f.checkContent())
+	}
+	return nil
+}
+
+// checkContent checks that the extents or the maps of a file cover it.
+func (f *File) checkContent() error {
+	switch {
+	case f.Size < 0:
+		return invalid("size %d", f.Size)
+	case f.Maps == nil && len(f.Extents) > MaxInline:
+		return invalid("%d extents, more than %d, and no maps", len(f.Extents), MaxInline)
+	case f.Maps == nil:
+		return checkExtents(f.Extents, f.Size)
+	case f.Extents != nil:
+		return invalid("both extents and maps")
+	case f.Size > MapSpan*int64(len(f.Maps)) || f.Size <= MapSpan*int64(len(f.Maps)-1):
+		return invalid("%d maps do not cover %d bytes", len(f.Maps), f.Size)
+	}
+	for i, m := range f.Maps {
+		if err := m.Extent.check(MaxPiece); err != nil {
+			return err
+		}
+		if m.IsZeros() {
+			return invalid("map %d lies in no archive", i)
+		}
+	}
+	return nil
+}
