@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"strings"
 	"time"
 
@@ -126,23 +125,4 @@ func isTLS(err error) bool {
 // isPlainHTTP reports an http server at an https endpoint. Package net/http has no value for it.
 func isPlainHTTP(err error) bool {
 	return strings.Contains(err.Error(), "server gave HTTP response to HTTPS client")
-}
-
-// passingStatus reports whether the server itself calls its answer a passing one.
-// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-func passingStatus(err error) bool {
-	r, _ := errors.AsType[minio.ErrorResponse](err)
-	switch r.Code {
-	case "SlowDown", "SlowDownRead", "SlowDownWrite", "InternalError", "ServiceUnavailable", "RequestTimeout",
-		"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled",
-		"OperationAborted", "ConditionalRequestConflict", "IncompleteBody":
-		return true
-	}
-	switch r.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, 499, // a proxy's: the client went away
-		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
-		520, 521, 522, 523, 524: // Cloudflare's, of the server behind it
-		return true
-	}
-	return isBadDigest(err) // what is not damaged on this side was on the way
 }

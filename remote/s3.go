@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -157,13 +156,6 @@ func (s *s3Store) Now(ctx context.Context) (_ time.Time, err error) {
 		err = &unavailable{what: "the server's answers have no Date"}
 	}
 	return time.Time{}, err
-}
-
-// isAbsent reports that the server said that there is no such object. minio-go makes NoSuchKey of
-// any 404 that it cannot read, such as a web server's page.
-func isAbsent(err error) bool {
-	r, ok := errors.AsType[minio.ErrorResponse](err)
-	return ok && r.StatusCode == http.StatusNotFound && r.Code == minio.NoSuchKey && r.XMLName.Local == "Error"
 }
 
 // name returns what errors call the object of a key, or the store when there is none.

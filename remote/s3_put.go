@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -193,55 +192,4 @@ func (s *s3Store) checkOwn(ctx context.Context, p put) error {
 		return fs.ErrExist
 	}
 	return nil
-}
-
-// isPrecondition reports the answer of a server on which the key of a conditional PUT is taken. Old
-// MinIO servers say 304.
-func isPrecondition(err error) bool {
-	r, ok := errors.AsType[minio.ErrorResponse](err)
-	return ok && (r.StatusCode == http.StatusPreconditionFailed || r.StatusCode == http.StatusNotModified)
-}
-
-// isBadDigest reports that the bytes that arrived are not those that were announced.
-func isBadDigest(err error) bool {
-	r, _ := errors.AsType[minio.ErrorResponse](err)
-	switch r.Code {
-	case minio.BadDigest, minio.XAmzContentSHA256Mismatch, "XAmzContentChecksumMismatch", "InvalidChecksum":
-		return true
-	}
-	return false
-}
-
-// isDefinite reports an answer after which the object was certainly not stored. A proxy's complaint
-// about the server behind it is none.
-func isDefinite(err error) bool {
-	r, _ := errors.AsType[minio.ErrorResponse](err)
-	switch r.StatusCode {
-	case http.StatusRequestTimeout, 499:
-		return false
-	case http.StatusNotImplemented:
-		return true
-	}
-	return r.StatusCode >= 400 && r.StatusCode < 500
-}
-
-// refusesHeaders reports that the server knows not one of the headers of a PUT.
-func refusesHeaders(err error) bool {
-	r, ok := errors.AsType[minio.ErrorResponse](err)
-	if !ok || isBadDigest(err) {
-		return false
-	}
-	if r.StatusCode == http.StatusNotImplemented {
-		return true
-	}
-	if r.StatusCode != http.StatusBadRequest {
-		return false
-	}
-	text := strings.ToLower(r.Code + " " + r.Message)
-	for _, word := range []string{"if-none-match", "checksum", "unsupported", "notimplemented", "not implemented"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
 }
