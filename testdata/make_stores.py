@@ -171,10 +171,10 @@ def make_incremental(out):
         c.execute("DELETE FROM scan WHERE id=1")  # secure_delete leaves pages of zeros
 
     def night3(c):
-        c.execute("UPDATE entry SET body='night 3' || substr(body, 8) WHERE id%2=0")
+        c.execute("UPDATE entry SET body='night 3' || substr(body, 8) WHERE id%2=0 AND id<1200")
 
     def night4(c):
-        c.execute("UPDATE entry SET body='night 4' || substr(body, 8) WHERE id IN (3, 5, 2000)")
+        c.execute("UPDATE entry SET body='night 4' || substr(body, 8) WHERE id IN (3, 5, 1900)")
 
     states = database(False, night1, night2, night3, night4)
     grown = prose("log", 300000)
