@@ -1,0 +1,86 @@
+package recovery_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lifeboat/recovery/recoverytest"
+)
+
+// forge makes the hostile stores of testdata/forge.py, and returns their directory.
+func forge(t *testing.T) string {
+	t.Helper()
+	recoverytest.Need(t)
+	dir := t.TempDir()
+	cmd := exec.Command("python3", filepath.Join("testdata", "forge.py"), dir)
+	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("forge stores: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// TestHostileStores: all digests are right, and what is written is not. Nothing may be written outside of DIR, and, but
+// where only the content of a file shows it, nothing at all.
+func TestHostileStores(t *testing.T) {
+	dir := forge(t)
+	data, err := os.ReadFile(filepath.Join(dir, "attacks.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attacks []struct{ Name, By string }
+	if err := json.Unmarshal(data, &attacks); err != nil || len(attacks) < 80 {
+		t.Fatalf("%d attacks: %v", len(attacks), err)
+	}
+	eachScript(t, func(t *testing.T, script recoverytest.Script) {
+		honest := filepath.Join(t.TempDir(), "dest")
+		if r := recoverytest.Run(t, script, filepath.Join(dir, "honest", "store"), "2026", honest); r.Code != 0 {
+			t.Fatalf("the honest store is refused, so this test shows nothing: %d\n%s", r.Code, r.Stderr)
+		}
+		for _, a := range attacks {
+			t.Run(a.Name, func(t *testing.T) {
+				t.Parallel()
+				parent := t.TempDir()
+				dest := filepath.Join(parent, "dest")
+				store := filepath.Join(dir, a.Name, "store")
+				before := tree(t, store)
+				r := recoverytest.Run(t, script, store, "2026", dest)
+				mustRefuse := a.By == "both" || a.By == "py" && script == recoverytest.Python
+				if (mustRefuse || a.By == "lost") && r.Code != 4 || r.Code != 0 && r.Code != 4 {
+					t.Errorf("exit code %d, want 4\n%s%s", r.Code, r.Stdout, r.Stderr)
+				}
+				if strings.Contains(r.Stderr, "Traceback") || strings.Contains(r.Stderr, "syntax") {
+					t.Errorf("fell over:\n%s", r.Stderr)
+				}
+				if _, err := os.Lstat(dest); mustRefuse && !os.IsNotExist(err) {
+					t.Errorf("something was written: %v", err)
+				}
+				if a.By == "lost" && !strings.Contains(r.Stderr, "LOST     data/") {
+					t.Errorf("the lost file is not named:\n%s", r.Stderr)
+				}
+				onlyDest(t, parent)
+				if after := tree(t, store); after != before {
+					t.Errorf("the store was changed:\n%s\n%s", before, after)
+				}
+			})
+		}
+	})
+}
+
+// tree lists everything below a directory.
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		names = append(names, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(names, "\n")
+}
