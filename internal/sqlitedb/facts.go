@@ -42,7 +42,7 @@ func (p *Pinned) ReadFacts(ctx context.Context) (Facts, error) {
 	}
 	if p.conn != nil {
 		if err := f.read(ctx, p.conn); err != nil {
-			return Facts{}, fmt.Errorf("read facts of %s: %w", p.source.path, err)
+			return Facts{}, p.because(fmt.Errorf("read facts of %s: %w", p.source.path, err))
 		}
 	}
 	return f, p.verify()

@@ -65,7 +65,7 @@ func (p *Pinned) check(ctx context.Context, f *findings, depth Depth) error {
 	}
 	if p.conn != nil {
 		if err := f.check(ctx, p.conn, depth); err != nil {
-			return fmt.Errorf("check %s: %w", p.source.path, err)
+			return p.because(fmt.Errorf("check %s: %w", p.source.path, err))
 		}
 	}
 	return p.verify()

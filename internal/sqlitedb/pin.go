@@ -213,7 +213,7 @@ func isSchema(err error) bool {
 	return primary == sqlite3.SQLITE_CORRUPT || primary == sqlite3.SQLITE_ERROR
 }
 
-// Pages returns how many pages the database has, and PageSize how many bytes each of them.
+// Pages returns how many pages the database has.
 func (p *Pinned) Pages() uint32 { return p.pages }
 
 // PageSize returns how many bytes a page has: a power of two from 512 to 65536, or 0 for an empty file.
@@ -249,6 +249,14 @@ func (p *Pinned) verify() error {
 	wal, err := stampOf(p.source.path + "-wal")
 	if err == nil && wal.size > 0 {
 		return ErrChanged
+	}
+	return err
+}
+
+// because returns ErrChanged instead of an error that may well come from the change.
+func (p *Pinned) because(err error) error {
+	if changed := p.verify(); changed != nil {
+		return changed
 	}
 	return err
 }

@@ -22,6 +22,9 @@ func (p *Pinned) openStaged(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
+	if g[src] != p.source.before {
+		return errAgain // another file has its name now
+	}
 	p.origin = g
 	if p.staged, err = os.MkdirTemp(opt.Scratch, "sqlitedb-*"); err != nil {
 		return err

@@ -41,7 +41,7 @@ func (p *Pinned) stream(ctx context.Context, fn func(pgno uint32, page []byte) e
 	case s.err != nil:
 		return s.err
 	case err != nil:
-		return fmt.Errorf("read page %d: %w", s.seen+1, err)
+		return p.because(fmt.Errorf("read page %d: %w", s.seen+1, err))
 	case s.seen != p.pages:
 		return fmt.Errorf("SQLite gave %d pages of %d", s.seen, p.pages)
 	}
