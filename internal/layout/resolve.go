@@ -13,9 +13,10 @@ import (
 
 // A Catalog is what several places list, taken together.
 type Catalog struct {
-	places []Store
-	where  map[manifest.ID][]int // indexes into places, in order
-	IDs    []manifest.ID         // oldest first
+	places   []Store
+	where    map[manifest.ID][]int // indexes into places, in order
+	IDs      []manifest.ID         // oldest first
+	Answered []Store               // the places that could be listed
 }
 
 // maxFuture is how far ahead of the clock a stamp may be before the snapshot is taken to be from the future.
@@ -32,6 +33,7 @@ func List(ctx context.Context, places ...Store) (*Catalog, error) {
 			errs = append(errs, err)
 			continue
 		}
+		c.Answered = append(c.Answered, p)
 		for _, e := range entries {
 			if c.where[e.ID] == nil {
 				c.IDs = append(c.IDs, e.ID)
