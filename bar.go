@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -13,20 +14,29 @@ const (
 	plainEvery = 5 * time.Second
 )
 
-// watch shows a meter until the returned function is called: as a bar on a terminal, as a line now and then elsewhere.
+// progressMode is how progress is shown: bar, plain or none.
+func (u *ui) progressMode() string {
+	switch {
+	case u.quiet:
+		return "none"
+	case u.progress != "auto":
+		return u.progress
+	case u.terminal:
+		return "bar"
+	}
+	return "plain"
+}
+
+func (u *ui) showsProgress() bool { return u.progressMode() != "none" }
+
+// watch shows a meter until the returned function is called, which may be called again: as a bar on a terminal, as a line now and
+// then elsewhere.
 func (u *ui) watch(m *progress.Meter) (stop func()) {
-	mode := u.progress
-	if mode == "auto" {
-		mode = "plain"
-		if u.terminal {
-			mode = "bar"
-		}
-	}
-	if u.quiet || mode == "none" {
+	show, every, finish := func() { u.plain(m.Read()) }, plainEvery, func() {}
+	switch u.progressMode() {
+	case "none":
 		return func() {}
-	}
-	show, every, finish := u.plain(m), plainEvery, func() {}
-	if mode == "bar" {
+	case "bar":
 		b := &bar{u: u, m: m}
 		show, every, finish = b.show, barEvery, b.finish
 	}
@@ -45,23 +55,20 @@ func (u *ui) watch(m *progress.Meter) (stop func()) {
 			}
 		}
 	}()
-	return func() {
+	return sync.OnceFunc(func() {
 		close(done)
 		<-stopped
-	}
+	})
 }
 
-// plain returns a function that writes one line about where the operation stands.
-func (u *ui) plain(m *progress.Meter) func() {
-	return func() {
-		r := m.Read()
-		switch {
-		case r.Phase == "":
-		case r.Total > 0:
-			u.note("%s: %s of %s (%d %%), %s", r.Phase, size(r.Done), size(r.Total), min(100, 100*r.Done/r.Total), count(r.Files, "file"))
-		default:
-			u.note("%s: %s, %s", r.Phase, size(r.Done), count(r.Files, "file"))
-		}
+// plain writes one line about where the operation stands.
+func (u *ui) plain(r progress.Reading) {
+	switch {
+	case r.Phase == "":
+	case r.Total > 0:
+		u.note("%s: %s of %s (%d %%), %s", r.Phase, size(r.Done), size(r.Total), min(100, 100*r.Done/r.Total), count(r.Files, "file"))
+	default:
+		u.note("%s: %s, %s", r.Phase, size(r.Done), count(r.Files, "file"))
 	}
 }
 
@@ -74,38 +81,54 @@ type bar struct {
 }
 
 func (b *bar) show() {
+	b.u.mu.Lock()
+	defer b.u.mu.Unlock()
+	b.u.bar = b
 	r := b.m.Read()
 	if r.Phase == "" {
 		return
 	}
 	if b.drawn == nil || r.Phase != b.phase {
-		b.finish()
-		total := r.Total
-		if total == 0 {
-			total = -1
-		}
+		b.clear()
 		b.phase = r.Phase
-		b.drawn = progressbar.NewOptions64(total,
-			progressbar.OptionSetWriter(b.u.err),
-			progressbar.OptionSetDescription(r.Phase),
-			progressbar.OptionShowBytes(true),
-			progressbar.OptionUseIECUnits(true),
-			progressbar.OptionShowTotalBytes(true),
-			progressbar.OptionFullWidth(),
-			progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetPredictTime(true),
-		)
+		b.drawn = newBar(b.u, r)
 	}
-	if r.Total > 0 && b.drawn.GetMax64() != r.Total {
-		b.drawn.ChangeMax64(r.Total)
+	if r.Total > 0 {
+		if b.drawn.GetMax64() != r.Total {
+			b.drawn.ChangeMax64(r.Total)
+		}
+		r.Done = min(r.Done, r.Total) // the total may be an estimate
 	}
-	b.drawn.Set64(min(r.Done, max(r.Total, r.Done)))
+	b.drawn.Set64(r.Done)
 }
 
-// finish clears the bar.
-func (b *bar) finish() {
+func newBar(u *ui, r progress.Reading) *progressbar.ProgressBar {
+	total := r.Total
+	if total == 0 {
+		total = -1
+	}
+	return progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(u.err),
+		progressbar.OptionSetDescription(r.Phase),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionUseIECUnits(true),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionFullWidth(),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionSetPredictTime(true),
+	)
+}
+
+// clear takes the bar off the screen until it is shown again.
+func (b *bar) clear() {
 	if b.drawn != nil {
 		b.drawn.Clear()
-		b.drawn = nil
 	}
+}
+
+func (b *bar) finish() {
+	b.u.mu.Lock()
+	defer b.u.mu.Unlock()
+	b.clear()
+	b.u.bar = nil
 }

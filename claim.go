@@ -16,9 +16,9 @@ import (
 func (s *session) claim(ctx context.Context, p *place, local *localstore.Store, app, known string) error {
 	if known != "" && !s.c.Bool("init") {
 		m, err := p.Marker(ctx)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && m.ID != known {
-			return &storeError{fmt.Errorf("%s is not the store that it was at the last backup", p.url),
-				"is it mounted, and is the prefix right? If it was made anew on purpose, give --init"}
+		if p.gone() || errors.Is(err, fs.ErrNotExist) || err == nil && m.ID != known {
+			return noStore("is it mounted, and is the prefix right? If it was made anew on purpose, give --init",
+				"%s is not the store that it was at the last backup", p.url)
 		}
 	}
 	made, err := localstore.EnsureMarker(ctx, p.Store, app, kit())
@@ -52,17 +52,17 @@ func (s *session) foreignHost(ctx context.Context, p *place) error {
 		return err
 	}
 	if here := thisHost().Name; head.Host.Name != here {
-		return &refusal{fmt.Sprintf("%s was last written to by another machine, %s, %s ago", p.url, oneLine(head.Host.Name), age(int64(s.now().Sub(last.Stamp.Time()).Seconds()))),
-			fmt.Sprintf("if %s has taken its place, give --takeover; else give this machine another prefix", here)}
+		return refuse(fmt.Sprintf("if %s has taken its place, give --takeover; else give this machine another prefix", here),
+			"%s was last written to by another machine, %s, %s ago", p.url, oneLine(head.Host.Name), age(int64(s.now().Sub(last.Stamp.Time()).Seconds())))
 	}
 	return nil
 }
 
-// clock returns the latest of the times that this machine and the places go by. A fresh machine may have no idea of the time, and
+// clock returns the latest of the times that this machine and the stores go by. A fresh machine may have no idea of the time, and
 // must not take last night's snapshot to be from the future.
-func (s *session) clock(ctx context.Context, places []*place) time.Time {
+func (s *session) clock(ctx context.Context, stores []layout.Store) time.Time {
 	now := s.now()
-	for _, p := range places {
+	for _, p := range stores {
 		if t, err := p.Now(ctx); err == nil && t.After(now) {
 			now = t
 		}

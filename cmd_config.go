@@ -6,8 +6,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lifeboat/internal/config"
-	"lifeboat/manifest"
 )
+
+// configCommand is config without a subcommand.
+func configCommand(s *session, c *cli.Context) error {
+	s.print("%s", commandHelp([]string{c.Command.Name}, c.Command))
+	return nil
+}
 
 // configValidate says whether the configuration is right.
 func configValidate(s *session, c *cli.Context) error {
@@ -43,10 +48,4 @@ func configShow(s *session, c *cli.Context) error {
 func configExample(s *session, c *cli.Context) error {
 	s.print("%s", strings.TrimRight(config.Example(), "\n"))
 	return s.document(map[string]string{"example": config.Example()})
-}
-
-// versionCommand says what this is.
-func versionCommand(s *session, c *cli.Context) error {
-	s.print("lifeboat %s, store format %s", version, manifest.Format)
-	return s.document(map[string]string{"version": version, "format": manifest.Format})
 }

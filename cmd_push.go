@@ -3,19 +3,21 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
-	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/transfer"
 )
+
+const pushHelp = `Sends the SNAPSHOTs of the local store to every remote that lacks them, or all
+of them if none is named. What a cut push has sent is not sent again.
+
+   lifeboat push --remote s3://bucket/app`
 
 // A pushed is one snapshot that a push or pull has copied.
 type pushed struct {
@@ -23,7 +25,11 @@ type pushed struct {
 	To       string         `json:"to"`
 	Archives int64          `json:"archives"`
 	Bytes    int64          `json:"bytes"`
-	Present  int64          `json:"archives_present"`
+	Present  int64          `json:"archives_present"` // and so not copied
+}
+
+func newPushed(id manifest.ID, to string, res transfer.Result) pushed {
+	return pushed{id.Stamp, to, res.Archives, res.Bytes, res.Present}
 }
 
 // push copies snapshots of the local store to the remotes: those that are named, or all that are missing there.
@@ -34,65 +40,64 @@ func push(s *session, c *cli.Context) error {
 		return err
 	}
 	if len(cfg.Remotes) == 0 {
-		return usagef("give --remote URL, or name remotes in the configuration", "there is no remote to push to")
+		return usagef("give --remote URL, or name remotes in lifeboat.yaml", "nothing says where to push to")
 	}
-	local, app, release, err := s.openLocal(ctx, cfg, "push")
+	w, err := s.open(ctx, cfg, true)
 	if err != nil {
 		return err
 	}
-	defer release()
-	ids, err := s.toPush(ctx, local, c.Args().Slice())
-	if err != nil {
-		return err
-	}
-	remotes, failed, err := s.writableRemotes(ctx, cfg, local, app)
+	defer w.release()
+	ids, err := s.toPush(ctx, w, c.Args().Slice())
 	if err != nil {
 		return err
 	}
 	meter := &progress.Meter{}
 	meter.Begin("send", 0)
 	stop := s.watch(meter)
-	done := []pushed{}
-	for _, r := range remotes {
-		copied, err := s.pushTo(ctx, placesFor(r, local, remotes), r, ids, meter)
+	defer stop()
+	done, failed := []pushed{}, w.failed
+	for _, r := range w.remotes {
+		copied, err := s.pushTo(ctx, w, r, ids, meter)
 		done = append(done, copied...)
+		if ctx.Err() != nil {
+			return err
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				stop()
-				return err
-			}
 			failed = append(failed, err)
-			s.warn("%s", printable(err.Error()))
 		}
 	}
 	stop()
+	return s.finishPush(ctx, done, failed)
+}
+
+func (s *session) finishPush(ctx context.Context, done []pushed, failed []error) error {
 	for _, p := range done {
 		s.say("pushed %s to %s: %s in %s", p.Stamp, p.To, size(p.Bytes), count(p.Archives, "archive"))
 	}
-	if len(done) == 0 && len(failed) == 0 {
+	if len(failed) == 0 && len(done) == 0 {
 		s.say("nothing to push: every remote has what the local store has")
 	}
-	if err := s.document(map[string]any{"pushed": done}); err != nil {
+	for _, err := range failed {
+		s.warn("%s", explain(err))
+	}
+	if err := s.document(struct {
+		Pushed []pushed `json:"pushed"`
+		Failed []string `json:"failed,omitempty"`
+	}{done, messages(failed)}); err != nil || len(failed) == 0 {
 		return err
 	}
-	if len(failed) > 0 {
-		return &partialError{codeRemote, false, errors.Join(failed...)}
-	}
-	return nil
+	return reported(classify(ctx, errors.Join(failed...)).code)
 }
 
-// toPush returns the snapshots that are named, or all of the local store, newest first.
-func (s *session) toPush(ctx context.Context, local *localstore.Store, args []string) ([]manifest.ID, error) {
-	c, err := layout.List(ctx, local.Store)
+// toPush returns the snapshots that are named, or all of the local store.
+func (s *session) toPush(ctx context.Context, w *writable, args []string) (ids []manifest.ID, err error) {
+	if len(args) == 0 {
+		return s.newestFirst(ctx, w)
+	}
+	c, err := layout.List(ctx, w.local.Store)
 	if err != nil {
 		return nil, err
 	}
-	if len(args) == 0 {
-		ids := slices.Clone(c.IDs)
-		slices.Reverse(ids)
-		return ids, nil
-	}
-	var ids []manifest.ID
 	for _, arg := range args {
 		ref, err := manifest.ParseRef(arg, time.Local)
 		if err != nil {
@@ -100,7 +105,7 @@ func (s *session) toPush(ctx context.Context, local *localstore.Store, args []st
 		}
 		id, skipped, err := c.Resolve(ctx, ref, s.now())
 		if errors.Is(err, fs.ErrNotExist) {
-			err = &noSnapshot{arg, local.Path(), skipped}
+			err = noSnapshot(arg, w.local.Path(), skipped)
 		}
 		if err != nil {
 			return nil, err
@@ -108,67 +113,4 @@ func (s *session) toPush(ctx context.Context, local *localstore.Store, args []st
 		ids = append(ids, id)
 	}
 	return ids, nil
-}
-
-// pushTo copies snapshots that a remote lacks. One of which archives are nowhere to be had is named and left out, and the others go; any
-// other failure ends it.
-func (s *session) pushTo(ctx context.Context, from []*place, r *place, ids []manifest.ID, meter *progress.Meter) ([]pushed, error) {
-	there, err := listed(ctx, r.Store)
-	if err != nil {
-		return nil, fmt.Errorf("push to %s: %w", r.name, err)
-	}
-	var done []pushed
-	var lost []error
-	for _, id := range ids {
-		if there[id] {
-			continue
-		}
-		res, err := s.copySnapshot(ctx, id, from, r.Store, meter)
-		switch {
-		case err == nil:
-			done = append(done, pushed{id.Stamp, r.url, res.Archives, res.Bytes, res.Present})
-		case errors.Is(err, transfer.ErrUnreadable) && ctx.Err() == nil:
-			lost = append(lost, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err))
-		default:
-			return done, errors.Join(append(lost, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err))...)
-		}
-	}
-	return done, errors.Join(lost...)
-}
-
-// pull copies a snapshot from a remote to the local store, verified.
-func pull(s *session, c *cli.Context) error {
-	if c.NArg() != 1 {
-		return usagef("lifeboat pull latest --remote URL", "pull needs one SNAPSHOT")
-	}
-	ctx := c.Context
-	cfg, err := s.config(nil)
-	if err != nil {
-		return err
-	}
-	if len(cfg.Remotes) == 0 {
-		return usagef("give --remote URL, or name remotes in the configuration", "there is no remote to pull from")
-	}
-	snap, has, err := s.find(ctx, c.Args().First())
-	if err != nil {
-		return err
-	}
-	local, app, release, err := s.openLocal(ctx, cfg, "pull")
-	if err != nil {
-		return err
-	}
-	defer release()
-	if snap.Head.App != app {
-		return &localstore.ForeignError{Store: local.Path(), App: app, Own: snap.Head.App}
-	}
-	meter := &progress.Meter{}
-	meter.Begin("fetch", 0)
-	stop := s.watch(meter)
-	res, err := s.copySnapshot(ctx, snap.ID, has, local.Store, meter)
-	stop()
-	if err != nil {
-		return fmt.Errorf("pull %s: %w", snap.ID.Stamp, err)
-	}
-	s.say("pulled %s to %s: %s in %s", snap.ID.Stamp, local.Path(), size(res.Bytes), count(res.Archives, "archive"))
-	return s.document(map[string]any{"pulled": pushed{snap.ID.Stamp, local.Path(), res.Archives, res.Bytes, res.Present}})
 }

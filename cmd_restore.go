@@ -10,21 +10,25 @@ import (
 	"lifeboat/restore"
 )
 
-const restoreHelp = `Lays a snapshot down in DIR, which must be empty or absent: each source in DIR/SOURCE. Everything is verified in a staging
-directory first, every SHA-256, every database by SQLite's integrity check, and then moved into place as a whole.
+const restoreHelp = `Lays a snapshot down in DIR, which must be empty or absent: each source in
+DIR/SOURCE. Everything is verified in a staging directory beside it first, every
+SHA-256, and every database by SQLite's integrity check, and then moved into
+place as a whole.
 
    lifeboat restore latest --remote s3://bucket/app --target /srv/app-restored
    lifeboat restore 20060102 --only app/app.sqlite --target /tmp/look
 
-It needs nothing on this machine but credentials for the remote. ` + snapshotHelp
+It needs nothing on this machine but credentials for the remote.
+
+` + snapshotHelp
 
 func restoreFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "`DIR` to restore into, empty or absent"},
-		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source or `PATTERN`"},
-		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source or `PATTERN`"},
+		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source, path or `PATTERN`; may be repeated"},
+		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source, path or `PATTERN`; may be repeated"},
 		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits"},
-		&cli.BoolFlag{Name: "in-place", Usage: "not yet: this version restores into an empty directory only"},
+		&cli.BoolFlag{Name: "in-place", Hidden: true}, // a later version's; refused, and so is the next
 		&cli.BoolFlag{Name: "confirm-service-stopped", Hidden: true},
 	}
 }
@@ -36,8 +40,8 @@ func restoreCommand(s *session, c *cli.Context) error {
 		return usagef("lifeboat restore latest --target DIR", "restore needs one SNAPSHOT")
 	}
 	if c.Bool("in-place") || c.Bool("confirm-service-stopped") {
-		return &refusal{"this version does not restore in place, over what is there",
-			fmt.Sprintf("lifeboat restore %s --target DIR with a new DIR, then stop the service and move what you need", c.Args().First())}
+		return refuse(fmt.Sprintf("lifeboat restore %s --target DIR with a new DIR, then stop the service and move what you need", c.Args().First()),
+			"this version does not restore in place, over what is there")
 	}
 	if c.String("target") == "" {
 		return usagef(fmt.Sprintf("lifeboat restore %s --target DIR", c.Args().First()), "restore needs to know where to")
@@ -52,13 +56,14 @@ func restoreCommand(s *session, c *cli.Context) error {
 		Target: s.env.Abs(c.String("target")), Only: c.StringSlice("only"), Except: c.StringSlice("except"),
 		PrivilegedMetadata: c.Bool("privileged-metadata"), Meter: meter,
 	})
-	stop()
+	defer stop()
 	if errors.Is(err, restore.ErrNothingSelected) {
 		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
 	}
 	if err != nil {
 		return err
 	}
+	stop()
 	s.printRestored(res)
 	if err := s.document(struct {
 		*restore.Result
@@ -67,7 +72,7 @@ func restoreCommand(s *session, c *cli.Context) error {
 		return err
 	}
 	if !res.IntegrityOK {
-		return &partialError{codeIntegrity, true, errors.New(res.IntegrityError)}
+		return reported(codeIntegrity)
 	}
 	return nil
 }
@@ -75,7 +80,7 @@ func restoreCommand(s *session, c *cli.Context) error {
 func (s *session) printRestored(res *restore.Result) {
 	s.say("restored %s to %s", res.Stamp, res.Target)
 	for _, src := range res.Sources {
-		s.say("  %-12s %s in %s", src.Name, size(src.Bytes), count(src.Files, "file"))
+		s.say("  %-12s %s in %s", src.Name, size(src.Bytes), entries(src.Files))
 	}
 	s.say("  every file has the SHA-256 in the manifest")
 	sound := 0

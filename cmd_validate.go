@@ -2,17 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/manifest"
 	"lifeboat/validate"
 )
 
-const validateHelp = `Checks a snapshot (latest, if none is named) at every place that has it: the manifest against its name, the tables, and that every
-archive that they need is there and has its size. With --read-data every archive is read and hashed, every file decoded and hashed,
-and every database goes through SQLite's integrity check. Exit code 4 if anything is wrong; all of it is listed.
+const validateHelp = `Checks a snapshot, the latest if none is named, at every place that has it: the
+manifest against its name, the tables, and that every archive is there and has
+its size. With --read-data every archive and every file is read and hashed, and
+every database goes through SQLite's integrity check.
+
+   lifeboat validate --read-data --remote s3://bucket/app
+   lifeboat validate --all
+
+Everything that is wrong is listed, with the files that it touches; exit code 4.
 
 ` + snapshotHelp
 
@@ -27,109 +35,117 @@ func validateFlags() []cli.Flag {
 // validateCommand checks snapshots at every place that has them.
 func validateCommand(s *session, c *cli.Context) error {
 	ctx := c.Context
-	refs := c.Args().Slice()
-	switch {
-	case c.Bool("all") && len(refs) > 0:
+	if c.Bool("all") && c.Args().Present() {
 		return usagef("", "--all names every snapshot already")
-	case c.Bool("all"):
-		ids, err := s.allStamps(ctx)
-		if err != nil {
-			return err
-		}
-		refs = ids
-	case len(refs) == 0:
-		refs = []string{"latest"}
 	}
-	meter := &progress.Meter{}
-	stop := s.watch(meter)
-	defer func() { stop() }()
-	reports := []*validate.Report{}
+	places, err := s.places(ctx)
+	if err != nil {
+		return err
+	}
+	catalog, partial, err := s.catalog(ctx, places)
+	if err != nil {
+		return err
+	}
+	ids, err := s.toValidate(ctx, catalog, places)
+	if err != nil {
+		return err
+	}
+	reports, err := s.validateAll(ctx, catalog, ids)
+	if err != nil {
+		return err
+	}
 	wrong := false
-	for _, ref := range refs {
-		found, err := s.validateOne(ctx, ref, meter)
-		if err != nil {
-			return err
-		}
-		reports = append(reports, found...)
-	}
-	stop()
-	stop = func() {}
 	for _, r := range reports {
 		s.printReport(r)
 		wrong = wrong || !r.OK
 	}
-	if err := s.document(map[string]any{"valid": !wrong, "reports": reports}); err != nil {
+	if err := s.document(struct {
+		Valid   bool               `json:"valid"`
+		Reports []*validate.Report `json:"reports"`
+	}{!wrong, reports}); err != nil {
 		return err
 	}
-	if wrong {
-		return &partialError{codeIntegrity, true, errors.New("not everything is whole")}
+	switch {
+	case wrong:
+		return reported(codeIntegrity)
+	case partial != nil:
+		return reported(classify(ctx, partial).code)
 	}
 	return nil
 }
 
-func (s *session) allStamps(ctx context.Context) ([]string, error) {
-	places, err := s.places(ctx)
-	if err != nil {
-		return nil, err
+// toValidate returns the snapshots that are meant. With latest come those that it passed over because they cannot be read: that is what
+// validate is to find.
+func (s *session) toValidate(ctx context.Context, catalog *layout.Catalog, places []*place) ([]manifest.ID, error) {
+	if s.c.Bool("all") {
+		return catalog.IDs, nil
 	}
-	catalog, partial, err := s.catalog(ctx, places)
-	if err != nil {
-		return nil, err
-	}
-	if partial != nil {
-		return nil, partial
-	}
-	var refs []string
-	for _, id := range catalog.IDs {
-		refs = append(refs, id.String())
-	}
+	refs := s.c.Args().Slice()
 	if len(refs) == 0 {
-		return nil, &noSnapshot{"any", names(places), nil}
+		refs = []string{"latest"}
 	}
-	return refs, nil
-}
-
-func (s *session) validateOne(ctx context.Context, ref string, meter *progress.Meter) ([]*validate.Report, error) {
-	id, has, err := s.locate(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	var reports []*validate.Report
-	for _, p := range has {
-		r, err := validate.Check(ctx, id, p.Store, validate.Options{
-			ReadData: s.c.Bool("read-data"), Scratch: s.c.String("scratch"), Workers: workers(), Meter: meter,
-		})
-		if err != nil {
+	var ids []manifest.ID
+	for _, ref := range refs {
+		id, _, skipped, err := s.resolve(ctx, catalog, places, ref)
+		unreadable := false
+		for _, p := range slices.Backward(skipped) {
+			if _, err := catalog.Head(ctx, p.ID); err != nil {
+				ids, unreadable = append(ids, p.ID), true
+			}
+		}
+		switch {
+		case err == nil:
+			ids = append(ids, id)
+		case !unreadable:
 			return nil, err
 		}
-		reports = append(reports, r)
+	}
+	return ids, nil
+}
+
+func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID) ([]*validate.Report, error) {
+	meter := &progress.Meter{}
+	stop := s.watch(meter)
+	defer stop()
+	reports := []*validate.Report{}
+	for _, id := range ids {
+		for _, store := range catalog.Where(id) {
+			r, err := validate.Check(ctx, id, store, validate.Options{
+				ReadData: s.c.Bool("read-data"), Scratch: s.c.String("scratch"), Workers: workers(), Meter: meter,
+			})
+			if err != nil {
+				return nil, err
+			}
+			reports = append(reports, r)
+		}
 	}
 	return reports, nil
 }
 
 func (s *session) printReport(r *validate.Report) {
 	if r.OK {
-		what := "manifest, tables and the size of every archive"
+		what := "the manifest, the tables and the size of every archive are right"
 		if r.ReadData {
-			what = "every byte of every archive and file"
+			what = "every byte is right"
 		}
-		s.say("ok  %s at %s: %s, in %s; %s checked", r.Stamp, r.Store, count(r.Files, "file"), count(r.Archives, "archive"), what)
+		s.say("ok   %s at %s: %s in %s; %s", r.Stamp, r.Store, entries(r.Files), count(r.Archives, "archive"), what)
 		for _, d := range r.Databases {
-			s.say("    %s: integrity check %s", oneLine(d.Path), d.Integrity)
+			s.say("     %s: integrity check %s", oneLine(d.Path), d.Integrity)
 		}
 		return
 	}
-	s.print("BAD %s at %s: %s", r.Stamp, r.Store, count(int64(len(r.Findings)), "finding"))
+	s.print("BAD  %s at %s: %s", r.Stamp, r.Store, count(int64(len(r.Findings)), "finding"))
 	for _, f := range r.Findings {
-		s.print("    %s: %s: %s", f.Code, oneLine(f.Object), printable(f.Detail))
-		for i, path := range f.Files {
-			if i == 10 && !s.verbose {
-				break
-			}
-			s.print("        touches %s", oneLine(path))
+		s.print("     %s: %s: %s", f.Code, oneLine(f.Object), printable(f.Detail))
+		shown := len(f.Files)
+		if !s.verbose {
+			shown = min(shown, 10)
 		}
-		if n := f.Count - int64(min(len(f.Files), 10)); n > 0 && !s.verbose {
-			s.print("        and %s more", count(n, "file"))
+		for _, path := range f.Files[:shown] {
+			s.print("         touches %s", oneLine(path))
+		}
+		if more := f.Count - int64(shown); more > 0 {
+			s.print("         and %s more", count(more, "file"))
 		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"lifeboat/archive"
 	"lifeboat/internal/config"
 	"lifeboat/internal/diskspace"
@@ -17,6 +15,7 @@ import (
 	"lifeboat/manifest"
 	"lifeboat/remote"
 	"lifeboat/restore"
+	"lifeboat/transfer"
 )
 
 // Exit codes. A code that a script does not know means failure.
@@ -37,141 +36,135 @@ const (
 
 // A failure is an error in the words of the command line.
 type failure struct {
-	code    int
-	kind    string
-	message string
-	next    string // what to do now; may be ""
-}
-
-// A usageError is a command line that cannot be meant.
-type usageError struct {
+	code int
+	kind string // for programs
 	err  error
-	next string
+	next string // what to do now; may be ""
 }
 
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
 
+// usage marks the error of a command line that cannot be meant.
 func usage(err error) error {
-	var already *usageError
-	if errors.As(err, &already) {
+	if err == nil || errors.As(err, new(*failure)) {
 		return err
 	}
-	return &usageError{err: err, next: "lifeboat --help shows the commands, lifeboat COMMAND --help their flags"}
+	return &failure{codeUsage, "usage", err, ""}
 }
 
 func usagef(next, format string, args ...any) error {
-	return &usageError{fmt.Errorf(format, args...), next}
+	return &failure{codeUsage, "usage", fmt.Errorf(format, args...), next}
 }
 
-func unknownCommand(c *cli.Context) error {
-	name := c.Args().First()
-	next := "lifeboat --help shows the commands"
-	if better := cli.SuggestCommand(c.App.Commands, name); better != "" {
-		next = fmt.Sprintf("did you mean lifeboat %s? %s", better, next)
-	}
-	return usagef(next, "there is no command %q", name)
+// noStore is the error of a place that is not the store that is meant.
+func noStore(next, format string, args ...any) error {
+	return &failure{codeNoStore, "no_store", fmt.Errorf(format, args...), next}
 }
 
-// A refusal is a command that was understood and not carried out, so that nothing is lost.
-type refusal struct{ message, next string }
-
-func (e *refusal) Error() string { return e.message }
-
-// A storeError is a place that is not the store that is meant.
-type storeError struct {
-	err  error
-	next string
+func isNoStore(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.code == codeNoStore
 }
 
-func (e *storeError) Error() string { return e.err.Error() }
-func (e *storeError) Unwrap() error { return e.err }
-
-// noSnapshot is a reference that nothing fits, and what is there instead.
-type noSnapshot struct {
-	ref, where string
-	skipped    []manifest.Skipped
+// refuse is the error of a command that was understood and not carried out, so that nothing is lost.
+func refuse(next, format string, args ...any) error {
+	return &failure{codeRefused, "refused", fmt.Errorf(format, args...), next}
 }
 
-func (e *noSnapshot) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "no snapshot %q in %s", e.ref, e.where)
-	for i, s := range e.skipped {
+// noSnapshot is the error of a reference that nothing fits; skipped is what was passed over for it.
+func noSnapshot(ref, where string, skipped []manifest.Skipped) error {
+	text := fmt.Sprintf("there is no snapshot %q in %s", ref, where)
+	for i, s := range skipped {
 		if i == 5 {
-			fmt.Fprintf(&b, "; and %d more were passed over", len(e.skipped)-i)
+			text += fmt.Sprintf("; and %d more were passed over", len(skipped)-i)
 			break
 		}
-		fmt.Fprintf(&b, "; %s was passed over: %s", s.ID.Stamp, s.Why)
+		text += fmt.Sprintf("; %s was passed over: %s", s.ID.Stamp, s.Why)
 	}
-	return b.String()
+	return &failure{codeNoSnapshot, "no_snapshot", errors.New(text), "lifeboat list shows the snapshots that there are"}
 }
 
-// A partialError is a command that did what it could. What is missing was reported if reported is set.
-type partialError struct {
-	code     int
-	reported bool
-	err      error
+// noPath is the error of a path that is not in a snapshot.
+func noPath(snap *layout.Snapshot, path string) error {
+	return &failure{codeFailed, "no_path", fmt.Errorf("there is no %q in snapshot %s", path, snap.ID.Stamp),
+		fmt.Sprintf("lifeboat ls %s shows what there is", snap.ID.Stamp)}
 }
 
-func (e *partialError) Error() string { return e.err.Error() }
-func (e *partialError) Unwrap() error { return e.err }
+// reported is the exit code of a command that did what it could, and has told what it could not.
+type reported int
+
+func (r reported) Error() string { return fmt.Sprintf("exit code %d", int(r)) }
 
 // classify puts an error into the words of the command line.
-func classify(ctx context.Context, err error) failure {
-	f := failure{code: codeFailed, kind: "failed", message: err.Error()}
+func classify(ctx context.Context, err error) *failure {
 	var (
-		usageErr *usageError
-		refused  *refusal
-		store    *storeError
-		none     *noSnapshot
-		partial  *partialError
-		damage   *archive.DamageError
+		told     *failure
 		format   *manifest.FormatError
-		notEmpty *restore.NotEmptyError
-		locked   *localstore.LockedError
-		foreign  *localstore.ForeignError
-		space    *diskspace.NotEnoughError
 		many     *manifest.AmbiguousError
 		conf     *config.Error
+		locked   *localstore.LockedError
+		foreign  *localstore.ForeignError
+		notEmpty *restore.NotEmptyError
+		space    *diskspace.NotEnoughError
 	)
-	is := func(code int, kind, next string) failure {
-		f.code, f.kind, f.next = code, kind, next
-		return f
-	}
+	as := func(code int, kind, next string) *failure { return &failure{code, kind, err, next} }
 	switch {
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		f.message = "interrupted; nothing is left half-done"
-		return is(codeInterrupted, "interrupted", "run the same command again: what was already sent is not sent twice")
-	case errors.As(err, &usageErr):
-		return is(codeUsage, "usage", usageErr.next)
+	case ctx.Err() != nil:
+		err = errors.New("interrupted; nothing is left half-done")
+		return as(codeInterrupted, "interrupted", "run the same command again; what was already sent is not sent twice")
+	case errors.As(err, &told):
+		return as(told.code, told.kind, told.next)
 	case errors.As(err, &conf):
-		return is(codeUsage, "configuration", "lifeboat config example shows one that is right")
-	case errors.As(err, &partial):
-		return is(partial.code, "partial", "")
-	case errors.As(err, &refused):
-		return is(codeRefused, "refused", refused.next)
+		return as(codeUsage, "configuration", "lifeboat config example shows one that is right")
 	case errors.As(err, &notEmpty):
-		return is(codeRefused, "not_empty", "nothing was changed")
-	case errors.As(err, &store):
-		return is(codeNoStore, "no_store", store.next)
+		return as(codeRefused, "not_empty", "nothing was changed; choose another directory")
 	case errors.As(err, &foreign):
-		return is(codeNoStore, "other_application", "")
+		return as(codeNoStore, "other_application", "")
 	case errors.As(err, &format):
-		return is(codeFailed, "format", "")
+		return as(codeFailed, "format", "")
 	case errors.As(err, &locked):
-		return is(codeInUse, "in_use", "")
-	case errors.As(err, &none):
-		return is(codeNoSnapshot, "no_snapshot", "lifeboat list shows the snapshots that there are")
+		return as(codeInUse, "in_use", "")
 	case errors.As(err, &many):
-		return is(codeNoSnapshot, "ambiguous", "")
+		return as(codeNoSnapshot, "ambiguous", "")
 	case errors.As(err, &space):
-		return is(codeNoSpace, "no_space", "free some, or choose another place")
-	case errors.As(err, &damage), errors.Is(err, layout.ErrDigest), errors.Is(err, layout.ErrDamaged), errors.Is(err, manifest.ErrInvalid):
-		return is(codeIntegrity, "integrity", "lifeboat validate --read-data finds all that is damaged; lifeboat list shows what else there is")
+		return as(codeNoSpace, "no_space", "free some, or choose another place")
+	case damaged(err):
+		return as(codeIntegrity, "integrity", "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole")
 	case errors.Is(err, remote.ErrUnavailable):
-		return is(codeRemote, "remote", "")
+		return as(codeRemote, "remote", "")
 	case errors.Is(err, fs.ErrPermission):
-		return is(codeFailed, "permission", "run it as a user who may, or change the permissions")
+		return as(codeFailed, "permission", "run it as a user who may, or change the permissions")
 	}
-	return f
+	return as(codeFailed, "failed", "")
+}
+
+// damaged reports that an error is about bytes that are not what they should be, or not there.
+func damaged(err error) bool {
+	if errors.As(err, new(*archive.DamageError)) {
+		return true
+	}
+	for _, kind := range []error{layout.ErrDigest, layout.ErrDamaged, manifest.ErrInvalid, transfer.ErrUnreadable} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// explain returns what happened and the next step as one text, for a warning.
+func explain(err error) string {
+	f := classify(context.Background(), err)
+	text := printable(f.Error())
+	if f.next != "" {
+		text += "; " + f.next
+	}
+	return text
+}
+
+func messages(errs []error) (list []string) {
+	for _, err := range errs {
+		list = append(list, strings.ToValidUTF8(err.Error(), "\uFFFD"))
+	}
+	return list
 }

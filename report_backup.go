@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -22,21 +24,39 @@ type backupReport struct {
 	Problems     []manifest.Problem   `json:"problems,omitempty"`
 	ProblemCount int64                `json:"problem_count"`
 	Files        int64                `json:"files"`
-	Stats        manifest.Stats       `json:"stats"`
-	Places       []placeReport        `json:"places"`
+	Stats        manifest.Stats       `json:"stats"`   // of the capture
+	Seconds      float64              `json:"seconds"` // of capture and sending
+	Places       []placeName          `json:"places"`
 	NotReached   []string             `json:"not_reached,omitempty"`
-}
 
-type placeReport struct {
-	Name string `json:"name"`
-	URL  string `json:"url"`
+	failed []error // the remotes that do not have it
 }
 
 func newBackupReport(res *snapshot.Result, local *localstore.Store) *backupReport {
 	h := res.Head
 	return &backupReport{Stamp: h.Stamp, ID: res.ID.String(), App: h.App, State: h.State, Consistency: h.Consistency, Sources: h.Sources,
 		Omitted: h.Omitted, Problems: h.Problems, ProblemCount: h.ProblemCount, Files: h.Files.Count, Stats: h.Stats,
-		Places: []placeReport{{"local", local.Path()}}}
+		Places: []placeName{{"local", local.Path()}}}
+}
+
+// finishBackup reports, and turns what is missing into an exit code.
+func (s *session) finishBackup(ctx context.Context, r *backupReport) error {
+	r.NotReached = messages(r.failed)
+	r.print(s)
+	if err := s.document(r); err != nil {
+		return err
+	}
+	switch {
+	case r.corrupt():
+		s.warn("latest will pass this snapshot over, since a database in it is corrupt; the application's own data is damaged, so look there first")
+		return reported(codeIntegrity)
+	case r.State != manifest.Complete:
+		s.warn("latest will pass this snapshot over, since it is incomplete; see to what is named above and back up again")
+		return reported(codeIncomplete)
+	case len(r.failed) > 0:
+		return reported(classify(ctx, errors.Join(r.failed...)).code)
+	}
+	return nil
 }
 
 func (r *backupReport) corrupt() bool {
@@ -48,49 +68,69 @@ func (r *backupReport) corrupt() bool {
 	return false
 }
 
+// maxProblems is how many problems are shown without -v.
+const maxProblems = 20
+
 func (r *backupReport) print(s *session) {
-	databases := int64(0)
-	for _, src := range r.Sources {
-		databases += src.Databases
-	}
 	s.say("snapshot %s of %s: %s", r.Stamp, r.App, r.State)
-	captured := fmt.Sprintf("%s in %s", size(r.Stats.Bytes), count(r.Files, "file"))
-	if len(r.Sources) > 1 {
-		captured += " from " + count(int64(len(r.Sources)), "source")
-	}
-	if databases > 0 {
-		checked := "checked and sound"
-		if r.corrupt() {
-			checked = "NOT ALL SOUND, see below"
+	row := func(what, text string) { s.say("  %-11s %s", what, text) }
+	row("captured", r.captured())
+	row("consistent", describeConsistency(r.Consistency))
+	row("stored", describeStored(r.Stats))
+	row("took", r.took())
+	for i, p := range r.Places {
+		if i == 0 {
+			row("where", p.URL)
+		} else {
+			row("", p.URL)
 		}
-		captured += fmt.Sprintf(", among them %s, %s", count(databases, "database"), checked)
 	}
-	s.say("  captured    %s", captured)
-	s.say("  consistent  %s", describeConsistency(r.Consistency))
-	s.say("  stored      %s in %s%s", size(r.Stats.StoredBytes), count(r.Stats.ArchivesNew, "archive"), ratio(r.Stats.StoredBytes, r.Stats.Bytes))
-	var where []string
-	for _, p := range r.Places {
-		where = append(where, p.URL)
-	}
-	s.say("  where       %s", strings.Join(where, "\n              "))
-	took := seconds(r.Stats.Seconds)
-	if databases > 0 {
-		took += fmt.Sprintf("; the longest read transaction %s, in which the log grew by %s", micros(r.Stats.PinMS*1000), size(r.Stats.WALGrowth))
-	}
-	s.say("  took        %s", took)
 	for _, o := range r.Omitted {
-		s.say("  left out    %s: %s", o.Source, o.Why)
+		row("left out", o.Source+": "+o.Why)
 	}
 	for i, p := range r.Problems {
-		if i == 20 && !s.verbose {
-			s.warn("and %d more; lifeboat show %s -v lists them", r.ProblemCount-20, r.Stamp)
+		if i == maxProblems && !s.verbose {
+			s.warn("and %d more; lifeboat show %s -v lists them", r.ProblemCount-maxProblems, r.Stamp)
 			break
 		}
 		s.warn("%s", describeProblem(p))
 	}
-	for range r.NotReached {
-		s.warn("a remote does not have this snapshot; lifeboat push, or the next backup, catches up")
+	for _, err := range r.failed {
+		s.warn("%s", explain(err))
+		s.warn("that remote lacks this snapshot; the next backup, or lifeboat push, sends it")
 	}
+}
+
+func (r *backupReport) captured() string {
+	text := fmt.Sprintf("%s in %s", size(r.Stats.Bytes), entries(r.Files))
+	if len(r.Sources) > 1 {
+		text += " from " + count(int64(len(r.Sources)), "source")
+	}
+	switch {
+	case r.databases() == 0:
+		return text
+	case r.corrupt():
+		return text + fmt.Sprintf("; %s, NOT ALL SOUND", count(r.databases(), "database"))
+	}
+	return text + fmt.Sprintf("; %s, checked and sound", count(r.databases(), "database"))
+}
+
+func (r *backupReport) databases() (n int64) {
+	for _, src := range r.Sources {
+		n += src.Databases
+	}
+	return n
+}
+
+func (r *backupReport) took() string {
+	text := seconds(r.Seconds)
+	if r.databases() > 0 {
+		text += fmt.Sprintf("; read transactions %s at most", micros(r.Stats.PinMS*1000))
+	}
+	if r.Stats.WALGrowth > 0 {
+		text += fmt.Sprintf(", while the log grew by %s", size(r.Stats.WALGrowth))
+	}
+	return text
 }
 
 func describeProblem(p manifest.Problem) string {
@@ -110,14 +150,15 @@ func describeConsistency(c manifest.Consistency) string {
 	case manifest.Transactional:
 		return "all of it is the state at one instant"
 	case manifest.Stable:
-		return fmt.Sprintf("each database is one transaction and each file was at rest, at most %s apart", micros(c.SkewUS))
+		return fmt.Sprintf("databases in one transaction each, files at rest, %s apart at most", micros(c.SkewUS))
 	}
-	return fmt.Sprintf("some files changed while they were read; the rest lies at most %s apart", micros(c.SkewUS))
+	return fmt.Sprintf("some files changed while they were read; all is %s apart at most", micros(c.SkewUS))
 }
 
-func ratio(part, whole int64) string {
-	if whole == 0 {
-		return ""
+func describeStored(stats manifest.Stats) string {
+	text := fmt.Sprintf("%s in %s", size(stats.StoredBytes), count(stats.ArchivesNew, "archive"))
+	if stats.StoredBytes < stats.Bytes {
+		text += fmt.Sprintf(", %.0f %% of what was captured", 100*float64(stats.StoredBytes)/float64(stats.Bytes))
 	}
-	return fmt.Sprintf(", %.0f %% of what was captured", 100*float64(part)/float64(whole))
+	return text
 }

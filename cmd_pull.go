@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"lifeboat/internal/progress"
+	"lifeboat/localstore"
+)
+
+const pullHelp = `Brings a snapshot to the local store, each archive verified before it is kept,
+so that it can be restored without the remote.
+
+   lifeboat pull latest --remote s3://bucket/app
+
+` + snapshotHelp
+
+// pull copies a snapshot from a remote to the local store, verified.
+func pull(s *session, c *cli.Context) error {
+	ctx := c.Context
+	if c.NArg() != 1 {
+		return usagef("lifeboat pull latest --remote URL", "pull needs one SNAPSHOT")
+	}
+	cfg, err := s.config(nil)
+	if err != nil {
+		return err
+	}
+	if len(cfg.Remotes) == 0 {
+		return usagef("give --remote URL, or name remotes in lifeboat.yaml", "nothing says where to pull from")
+	}
+	snap, has, err := s.find(ctx, c.Args().First())
+	if err != nil {
+		return err
+	}
+	w, err := s.open(ctx, cfg, false)
+	if err != nil {
+		return err
+	}
+	defer w.release()
+	if snap.Head.App != w.app {
+		return &localstore.ForeignError{Store: w.local.Path(), App: w.app, Own: snap.Head.App}
+	}
+	meter := &progress.Meter{}
+	meter.Begin("fetch", 0)
+	stop := s.watch(meter)
+	defer stop()
+	res, err := s.copySnapshot(ctx, snap.ID, has, w.local.Store, meter)
+	if err != nil {
+		return fmt.Errorf("pull %s: %w", snap.ID.Stamp, err)
+	}
+	stop()
+	if res.Archives == 0 && has[0].name == "local" {
+		s.say("%s is in %s already", snap.ID.Stamp, w.local.Path())
+	} else {
+		s.say("pulled %s to %s: %s in %s", snap.ID.Stamp, w.local.Path(), size(res.Bytes), count(res.Archives, "archive"))
+	}
+	return s.document(map[string]any{"pulled": newPushed(snap.ID, w.local.Path(), res)})
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"lifeboat/internal/layout"
+	"lifeboat/manifest"
+)
+
+const snapshotHelp = `SNAPSHOT is latest, latest@TIME (the newest at or before 2006-01-02,
+2006-01-02T15:04, or a time of RFC 3339), a stamp such as 20060102T150405Z, or
+the beginning of one. latest passes over what is incomplete or corrupt.`
+
+const showHelp = `Tells what is known of a snapshot: its sources, how consistent they are, what
+could not be captured, and where it is. Without SNAPSHOT, of the latest.
+
+` + snapshotHelp
+
+// show tells what is known of one snapshot.
+func show(s *session, c *cli.Context) error {
+	if c.NArg() > 1 {
+		return usagef("lifeboat show latest", "show takes one SNAPSHOT")
+	}
+	ref := c.Args().First()
+	if ref == "" {
+		ref = "latest"
+	}
+	snap, has, err := s.find(c.Context, ref)
+	if err != nil {
+		return err
+	}
+	s.printSnapshot(snap, has)
+	return s.document(struct {
+		ID     string         `json:"id"`
+		Places []placeName    `json:"places"`
+		Head   *manifest.Head `json:"head"`
+	}{snap.ID.String(), namesOf(has), snap.Head})
+}
+
+func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
+	h := snap.Head
+	row := func(what, format string, args ...any) { s.print("%-11s "+format, append([]any{what}, args...)...) }
+	row("snapshot", "%s", snap.ID)
+	row("of", "%s on %s (%s/%s), by lifeboat %s", h.App, oneLine(h.Host.Name), oneLine(h.Host.OS), oneLine(h.Host.Arch), oneLine(h.Tool))
+	row("state", "%s, %s", h.State, h.Kind)
+	row("consistent", "%s", describeConsistency(h.Consistency))
+	row("content", "%s in %s", size(h.Files.Bytes), entries(h.Files.Count))
+	row("stored", "%s", describeStored(h.Stats))
+	row("finished", "%s, after %s", h.Finished.Local().Format(time.DateTime), wholeSeconds(h.Stats.Seconds))
+	row("where", "%s", strings.Join(urls(has), "\n            "))
+	for _, src := range h.Sources {
+		row("source", "%s: %s %s, %s in %s, %s", src.Name, src.Type, oneLine(src.Root), size(src.Bytes), entries(src.Files), src.Consistency.Level)
+	}
+	for _, o := range h.Omitted {
+		row("left out", "%s: %s", oneLine(o.Source), oneLine(o.Why))
+	}
+	for i, p := range h.Problems {
+		if i == maxProblems && !s.verbose {
+			row("problem", "and %d more (-v shows up to %d)", h.ProblemCount-maxProblems, manifest.MaxProblems)
+			break
+		}
+		row("problem", "%s", describeProblem(p))
+	}
+}

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lifeboat/internal/layout"
+	"lifeboat/internal/progress"
+	"lifeboat/manifest"
+	"lifeboat/transfer"
+)
+
+// A sending brings archives to the remotes while later ones are packed.
+type sending struct {
+	streams []*transfer.Stream // one for each remote
+	cancel  context.CancelFunc
+}
+
+func startSending(ctx context.Context, w *writable) *sending {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &sending{cancel: cancel}
+	for _, r := range w.remotes {
+		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, transfer.Options{}))
+	}
+	return s
+}
+
+// add queues an archive that is in the local store.
+func (s *sending) add(a *manifest.Archive) error {
+	for _, stream := range s.streams {
+		stream.Add(a)
+	}
+	return nil
+}
+
+// abandon ends what is under way; after a delivery there is nothing.
+func (s *sending) abandon() {
+	s.cancel()
+	for _, stream := range s.streams {
+		stream.Close()
+	}
+}
+
+// deliver completes every remote: what the sending has not brought there, the manifest, and snapshots that it missed earlier. A
+// remote that fails is in the report, and the others get theirs.
+func (s *session) deliver(ctx context.Context, w *writable, sending *sending, report *backupReport, meter *progress.Meter) error {
+	report.failed = w.failed
+	all, err := s.newestFirst(ctx, w)
+	if err != nil {
+		return err
+	}
+	for i, r := range w.remotes {
+		done, err := s.complete(ctx, w, r, sending.streams[i], all, meter)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			report.failed = append(report.failed, err)
+		}
+		for _, p := range done {
+			if p.Stamp == report.Stamp {
+				report.Places = append(report.Places, placeName{r.name, r.url})
+			} else {
+				s.note("%s also got %s, which it had missed", r.name, p.Stamp)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) complete(ctx context.Context, w *writable, r *place, stream *transfer.Stream, all []manifest.ID, meter *progress.Meter) ([]pushed, error) {
+	if err := stream.Close(); err != nil {
+		return nil, fmt.Errorf("push to %s: %w", r.name, err)
+	}
+	return s.pushTo(ctx, w, r, all, meter)
+}
+
+// newestFirst returns the snapshots of the local store.
+func (s *session) newestFirst(ctx context.Context, w *writable) ([]manifest.ID, error) {
+	entries, err := w.local.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var ids []manifest.ID
+	for _, e := range slices.Backward(entries) {
+		ids = append(ids, e.ID)
+	}
+	return ids, nil
+}
+
+// pushTo copies the snapshots that a remote lacks. One of which archives are nowhere to be had is named and left out, and the others
+// go; any other failure ends it.
+func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manifest.ID, meter *progress.Meter) (done []pushed, err error) {
+	there, err := listed(ctx, r.Store)
+	if err != nil {
+		return nil, fmt.Errorf("push to %s: %w", r.name, err)
+	}
+	var lost []error
+	for _, id := range ids {
+		if there[id] {
+			continue
+		}
+		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter)
+		if err == nil {
+			done = append(done, newPushed(id, r.url, res))
+			continue
+		}
+		lost = append(lost, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err))
+		if ctx.Err() != nil || !damaged(err) {
+			break
+		}
+	}
+	return done, errors.Join(lost...)
+}
+
+func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, error) {
+	entries, err := store.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there := map[manifest.ID]bool{}
+	for _, e := range entries {
+		there[e.ID] = true
+	}
+	return there, nil
+}
+
+// copySnapshot makes a snapshot of from exist in to.
+func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter) (transfer.Result, error) {
+	snap, err := layout.OpenSnapshot(ctx, id, workers(), stores(from)...)
+	if err != nil {
+		return transfer.Result{}, err
+	}
+	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Plan: meter.Expect, Progress: meter.Add})
+}
+
+// retain drops local copies that every remote has, all but the newest keep. That it fails is no failure of the backup.
+func (s *session) retain(ctx context.Context, keep int, w *writable) {
+	if len(w.remotes) == 0 {
+		return
+	}
+	have := map[manifest.ID]int{}
+	for _, r := range w.remotes {
+		there, err := listed(ctx, r.Store)
+		if err != nil {
+			s.warn("local copies are left as they are: %s", explain(err))
+			return
+		}
+		for id := range there {
+			have[id]++
+		}
+	}
+	freed, err := w.local.Retain(ctx, keep, func(id manifest.ID) bool { return have[id] == len(w.remotes) })
+	if err != nil {
+		s.warn("%s", explain(err))
+	}
+	if freed > 0 {
+		s.detail("dropped %s of local copies that every remote has", size(freed))
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"lifeboat/internal/config"
+	"lifeboat/manifest"
+	"lifeboat/remote"
+	"lifeboat/snapshot"
+)
+
+// sources returns the sources that are selected, and those that are left out. That none of them is there is an error: a path is
+// mistyped, and nothing should come of it, not even a store.
+func (s *session) sources(cfg *config.Config) (sources []snapshot.Source, omitted []manifest.Omission, err error) {
+	if len(cfg.Sources) == 0 {
+		return nil, nil, usagef("lifeboat backup PATH, or write a lifeboat.yaml (lifeboat config example)", "nothing says what to back up")
+	}
+	only, except, exclude := s.c.StringSlice("only"), s.c.StringSlice("except"), s.c.StringSlice("exclude")
+	if err := checkSelection(cfg.Sources, slices.Concat(only, except), exclude); err != nil {
+		return nil, nil, err
+	}
+	for _, src := range cfg.Sources {
+		switch {
+		case slices.Contains(except, src.Name):
+			omitted = append(omitted, manifest.Omission{Source: src.Name, Why: "--except"})
+		case len(only) > 0 && !slices.Contains(only, src.Name):
+			omitted = append(omitted, manifest.Omission{Source: src.Name, Why: "not in --only"})
+		default:
+			sources = append(sources, snapshot.Source{Name: src.Name, Path: src.Path, Optional: src.Optional, Exclude: slices.Concat(src.Exclude, exclude)})
+		}
+	}
+	if len(sources) == 0 {
+		return nil, nil, usagef("", "--only and --except leave nothing to back up")
+	}
+	return sources, omitted, someThere(sources)
+}
+
+// checkSelection reports names and patterns that cannot be meant.
+func checkSelection(sources []config.Source, names, exclude []string) error {
+	var known []string
+	for _, src := range sources {
+		known = append(known, src.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return usagef(fmt.Sprintf("the sources are %s", strings.Join(known, ", ")), "there is no source %q", name)
+		}
+	}
+	for _, p := range exclude {
+		if err := snapshot.CheckExclude(p); err != nil {
+			return usage(err)
+		}
+	}
+	return nil
+}
+
+// someThere reports that no source is there.
+func someThere(sources []snapshot.Source) error {
+	var problems []error
+	for _, src := range sources {
+		_, err := os.Stat(src.Path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		problems = append(problems, fmt.Errorf("there is no %s to back up", src.Path))
+	}
+	return errors.Join(problems...)
+}
+
+// avoid returns the directories that must not be in their own backup: the stores, also those that this command does not use.
+func avoid(local string, remotes []config.Remote) []string {
+	dirs := []string{local}
+	for _, r := range remotes {
+		if loc, err := remote.ParseURL(r.URL); err == nil && loc.Dir != "" {
+			dirs = append(dirs, loc.Dir)
+		}
+	}
+	return dirs
+}

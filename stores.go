@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"lifeboat/internal/config"
+	"lifeboat/internal/layout"
+	"lifeboat/localstore"
+	"lifeboat/recovery"
+	"lifeboat/remote"
+)
+
+// writable is the stores that a command writes to.
+type writable struct {
+	local   *localstore.Store
+	app     string
+	remotes []*place // those that can be written to
+	failed  []error  // why others cannot
+	release func()   // gives the lock of the local store back
+}
+
+// open takes the lock of the local store and opens it for writing, and the remotes too if they are wanted. The caller releases it.
+func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*writable, error) {
+	dir, app, err := s.localDir(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the local store: %w", err)
+	}
+	held, err := s.lock(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &writable{app: app, release: func() { held.Release() }}
+	err = s.prepare(ctx, w, held, dir)
+	if err == nil && remotes {
+		err = s.openRemotes(ctx, w, cfg.Remotes)
+	}
+	if err != nil {
+		w.release()
+		return nil, err
+	}
+	return w, nil
+}
+
+// lock takes the lock of the local store. Who waits for another process is told so.
+func (s *session) lock(ctx context.Context, dir string) (*localstore.Held, error) {
+	command, wait := "lifeboat "+s.c.Command.Name, s.c.Duration("wait")
+	held, err := localstore.Lock(ctx, dir, command, 0)
+	if wait <= 0 || !errors.As(err, new(*localstore.LockedError)) {
+		return held, err
+	}
+	s.note("another lifeboat has the local store %s; waiting up to %s for it", dir, wait)
+	return localstore.Lock(ctx, dir, command, wait)
+}
+
+// prepare makes the local store if there is none, and sweeps up what a crash has left.
+func (s *session) prepare(ctx context.Context, w *writable, held *localstore.Held, dir string) error {
+	if _, _, err := held.Sweep(); err != nil {
+		return err
+	}
+	local, made, err := localstore.Prepare(ctx, dir, w.app, kit())
+	if err != nil {
+		return err
+	}
+	if made {
+		s.note("made a new local store for %s at %s", w.app, dir)
+	}
+	w.local = local
+	return nil
+}
+
+// kit is what every store holds for the day when there is no lifeboat.
+func kit() []layout.File {
+	var files []layout.File
+	for _, f := range recovery.Files() {
+		files = append(files, layout.File{Name: f.Name, Data: f.Data})
+	}
+	return files
+}
+
+// openRemotes opens remotes for writing. One that is gone, or another than it was when it was used before, and one that cannot
+// be reached, has failed, and the others serve. One that belongs to somebody else is an error, and nothing is written anywhere.
+func (s *session) openRemotes(ctx context.Context, w *writable, remotes []config.Remote) error {
+	for _, r := range remotes {
+		p, err := s.writableRemote(ctx, w, r)
+		switch {
+		case err == nil:
+			w.remotes = append(w.remotes, p)
+		case ctx.Err() == nil && (errors.Is(err, remote.ErrUnavailable) || isNoStore(err)):
+			w.failed = append(w.failed, err)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) writableRemote(ctx context.Context, w *writable, r config.Remote) (*place, error) {
+	p, err := s.openRemote(ctx, r, false)
+	if err != nil {
+		return nil, err
+	}
+	known, err := w.local.Known(p.url)
+	if err != nil {
+		return nil, err
+	}
+	if known == "" || s.c.Bool("init") {
+		if p, err = s.openRemote(ctx, r, true); err != nil {
+			return nil, err
+		}
+	}
+	return p, s.claim(ctx, p, w.local, w.app, known)
+}
+
+// sourcesFor returns where archives for a remote are taken from: the local store, and what that lacks from the other remotes.
+func (w *writable) sourcesFor(r *place) []*place {
+	from := []*place{localPlace(w.local)}
+	for _, other := range w.remotes {
+		if other != r {
+			from = append(from, other)
+		}
+	}
+	return from
+}
