@@ -56,7 +56,7 @@ func untext(display string, raw []byte) (string, error) {
 		return display, nil
 	}
 	if utf8.Valid(raw) {
-		return "", invalid("raw bytes of %q are UTF-8", display)
+		return "", invalid("raw bytes of %.80q are UTF-8", display)
 	}
 	return string(raw), nil
 }

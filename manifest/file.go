@@ -80,9 +80,9 @@ func checkXattrs(xattrs []Xattr) error {
 	for i, x := range xattrs {
 		switch {
 		case x.Name == "" || strings.IndexByte(x.Name, 0) >= 0 || !utf8.ValidString(x.Name):
-			return invalid("xattr %q: not a name", x.Name)
+			return invalid("xattr %.300q: not a name", x.Name)
 		case i > 0 && x.Name <= xattrs[i-1].Name:
-			return invalid("xattr %q is out of order", x.Name)
+			return invalid("xattr %.300q is out of order", x.Name)
 		}
 	}
 	return nil

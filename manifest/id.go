@@ -53,7 +53,7 @@ func StampOf(t time.Time) Stamp { return Stamp(t.UTC().Format(stampLayout)) }
 func ParseStamp(s string) (Stamp, error) {
 	t, err := time.Parse(stampLayout, s)
 	if err != nil || StampOf(t) != Stamp(s) {
-		return "", fmt.Errorf("%q is not a stamp: want the form %s", s, stampLayout)
+		return "", fmt.Errorf("%.80q is not a stamp: want the form %s", s, stampLayout)
 	}
 	return Stamp(s), nil
 }
@@ -81,7 +81,7 @@ type ID struct {
 func ParseID(s string) (ID, error) {
 	stamp, hash, ok := strings.Cut(s, "-")
 	if !ok {
-		return ID{}, fmt.Errorf("%q is not a snapshot ID: want <stamp>-<sha256>", s)
+		return ID{}, fmt.Errorf("%.80q is not a snapshot ID: want <stamp>-<sha256>", s)
 	}
 	var id ID
 	var err error

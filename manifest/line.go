@@ -31,6 +31,9 @@ type fileLine struct {
 
 // line returns f as a line of a piece, and adds the archives it refers to.
 func (f *File) line(archives *archiveList) (*fileLine, error) {
+	if err := CheckPath(f.Path); err != nil {
+		return nil, err
+	}
 	l := &fileLine{Type: f.Type}
 	l.Path, l.Raw = text(f.Path)
 	l.Link, l.RawLink = text(f.Link)
@@ -64,8 +67,11 @@ func (l *fileLine) file(archives []Hash) (*File, error) {
 	if f.Path, err = untext(l.Path, l.Raw); err != nil {
 		return nil, err
 	}
-	if f.Link, err = untext(l.Link, l.RawLink); err != nil {
+	if err := CheckPath(f.Path); err != nil {
 		return nil, err
+	}
+	if f.Link, err = untext(l.Link, l.RawLink); err != nil {
+		return nil, in(f.Path, err)
 	}
 	if l.UID != nil && l.GID != nil {
 		f.UID, f.GID = int64(*l.UID), int64(*l.GID)
@@ -94,16 +100,13 @@ func (l *fileLine) file(archives []Hash) (*File, error) {
 	return f, nil
 }
 
-// check holds a line to the rules that it can be held to on its own.
+// check holds a line to the rules that it can be held to on its own. Its path was checked before.
 func (f *File) check(l *fileLine) error {
-	if err := CheckPath(f.Path); err != nil {
-		return err
-	}
 	isFile := f.Type == Regular
 	hasContent := len(f.Extents)+len(f.Maps) > 0
 	switch {
 	case f.Type != Regular && f.Type != Directory && f.Type != Symlink && f.Type != Hardlink:
-		return invalid("%q: unknown type %q", f.Path, f.Type)
+		return invalid("%q: unknown type %.80q", f.Path, f.Type)
 	case f.Type == Hardlink && (l.ModTime != nil || l.UID != nil || l.Mode != 0 || l.User != "" || l.Group != "" || len(l.Xattrs) > 0 || l.Marked != ""):
 		return invalid("%q: a hardlink has no metadata of its own", f.Path)
 	case (l.UID == nil) != (l.GID == nil):
@@ -121,7 +124,7 @@ func (f *File) check(l *fileLine) error {
 	case f.Links != 0 && (!isFile || f.Links < 2):
 		return invalid("%q: links belong to files that have several names", f.Path)
 	case f.Marked != "" && f.Marked != MarkChanged && f.Marked != MarkGrew:
-		return invalid("%q: marked %q", f.Path, f.Marked)
+		return invalid("%q: marked %.80q", f.Path, f.Marked)
 	case l.Chunk < 0 || l.Chunk > MaxExtent || (l.Chunk > 0) != hasContent:
 		return invalid("%q: chunk %d; it belongs to files that have extents, and to each of them", f.Path, l.Chunk)
 	}
@@ -144,12 +147,12 @@ func (f *File) checkContent() error {
 	switch {
 	case f.Size < 0:
 		return invalid("size %d", f.Size)
-	case f.Maps == nil && len(f.Extents) > MaxInline:
-		return invalid("%d extents, more than %d, and no maps", len(f.Extents), MaxInline)
-	case f.Maps == nil:
-		return checkExtents(f.Extents, f.Size)
-	case f.Extents != nil:
+	case len(f.Maps) > 0 && len(f.Extents) > 0:
 		return invalid("both extents and maps")
+	case len(f.Extents) > MaxInline:
+		return invalid("%d extents, more than %d, and no maps", len(f.Extents), MaxInline)
+	case len(f.Maps) == 0:
+		return checkExtents(f.Extents, f.Size)
 	case f.Size > MapSpan*int64(len(f.Maps)) || f.Size <= MapSpan*int64(len(f.Maps)-1):
 		return invalid("%d maps do not cover %d bytes", len(f.Maps), f.Size)
 	}

@@ -43,9 +43,11 @@ var ErrInvalid = errors.New("invalid manifest")
 type FormatError struct{ Found string }
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("written in format %q, and this lifeboat reads %q: use a newer lifeboat", e.Found, Format)
+	return fmt.Sprintf("written in format %.80q, and this lifeboat reads %q: use a newer lifeboat", e.Found, Format)
 }
 
+// invalid returns an error that is ErrInvalid. What comes from a store is cut in it, but for paths, which are checked before
+// they are named.
 func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
 }

@@ -1,6 +1,10 @@
 package manifest
 
-import "bytes"
+import (
+	"bytes"
+	"fmt"
+	"iter"
+)
 
 // mapLine is the second line of a map.
 type mapLine struct {
@@ -58,4 +62,40 @@ func ParseMap(data []byte, span int64) ([]Extent, error) {
 		return nil, err
 	}
 	return extents, nil
+}
+
+// AllExtents yields the content of a file in order, reading its maps, if it has any, one at a time.
+func (f *File) AllExtents(fetch Fetch) iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		for _, e := range f.Extents {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		rest := f.Size
+		for _, m := range f.Maps {
+			extents, err := m.read(min(rest, MapSpan), fetch)
+			if err != nil {
+				yield(Extent{}, fmt.Errorf("map of %q: %w", f.Path, err))
+				return
+			}
+			for _, e := range extents {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			rest -= MapSpan
+		}
+	}
+}
+
+func (m *Map) read(span int64, fetch Fetch) ([]Extent, error) {
+	data, err := fetch(m.Archive, m.Off, m.Len)
+	if err != nil {
+		return nil, err
+	}
+	if HashOf(data) != m.SHA256 {
+		return nil, invalid("its bytes do not have SHA-256 %s", m.SHA256)
+	}
+	return ParseMap(data, span)
 }

@@ -61,7 +61,7 @@ func SourceOf(path string) string {
 // CheckName reports why a name of a source or an application is refused, or nil.
 func CheckName(name string) error {
 	if len(name) < 1 || len(name) > 64 {
-		return invalid("name %q: want 1 to 64 characters", name)
+		return invalid("name %.80q: want 1 to 64 characters", name)
 	}
 	for i, c := range []byte(name) {
 		switch {

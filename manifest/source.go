@@ -54,7 +54,7 @@ func (s *Source) check() error {
 		return fmt.Errorf("source: %w", err)
 	}
 	if s.Type != SQLiteSource && s.Type != FileSource && s.Type != DirectorySource {
-		return invalid("source %q: type %q", s.Name, s.Type)
+		return invalid("source %q: type %.80q", s.Name, s.Type)
 	}
 	if s.Type != DirectorySource && s.Files != 1 {
 		return invalid("source %q: a %s with %d files", s.Name, s.Type, s.Files)

@@ -28,14 +28,14 @@ func (s *SQLite) check() error {
 	switch s.Integrity {
 	case "", "ok", "degraded", "unverifiable", "corrupt":
 	default:
-		return invalid("integrity %q", s.Integrity)
+		return invalid("integrity %.80q", s.Integrity)
 	}
 	if s.PageSize < 0 || s.Pages < 0 || s.ForeignKeys < 0 {
 		return invalid("%d pages of %d bytes, %d foreign keys violated", s.Pages, s.PageSize, s.ForeignKeys)
 	}
 	for _, t := range s.Tables {
 		if t.Rows < 0 {
-			return invalid("table %q has %d rows", t.Name, t.Rows)
+			return invalid("table %.300q has %d rows", t.Name, t.Rows)
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func unmarshal(data []byte, v any) error {
 	if err == nil || errors.Is(err, ErrInvalid) {
 		return err
 	}
-	return invalid("%v", err)
+	return invalid("%.300v", err)
 }
 
 // checkShape walks JSON and refuses keys that are not plain lower case, keys that occur twice in one object,

@@ -70,6 +70,8 @@ func TestParseHeadRefuses(t *testing.T) {
 		{"float in an unknown key", `"app":`, `"x":0.5,"app":`, "0.5"},
 		{"exponent", `"bytes":20}`, `"bytes":2e1}`, "2e1"},
 		{"upper-case exponent", `"bytes":20}`, `"bytes":2E1}`, "2E1"},
+		{"exponent in people's figures", `"seconds":3`, `"seconds":3e0`, "3e0"},
+		{"exponent in an unknown key", `"app":`, `"x":[1E2],"app":`, "1E2"},
 		{"minus zero", `"new_bytes":100`, `"new_bytes":-0`, "-0"},
 		{"negative bytes of a source", `"bytes":20}`, `"bytes":-20}`, `"conf"`},
 		{"negative databases", `"databases":1`, `"databases":-1`, `"data"`},
@@ -140,6 +142,8 @@ func TestParseHeadRefuses(t *testing.T) {
 		{"piece far outside", `0,512,800`, `0,9223372036854775807,800`, `outside archive bbbb`},
 		{"piece of nothing", `1,512,900`, `1,512,0`, `"conf/app.json" of 0 bytes`},
 		{"piece too long", `1,512,900`, `1,512,16777217`, `"conf/app.json" of 16777217 bytes`},
+		{"piece with no path", `"conf/app.json",1`, `"../conf",1`, `"../conf"`},
+		{"piece with no hash", `"#7"`, `"seven"`, `"seven"`},
 		{"pieces out of order", `"conf/app.json",1`, `"zonf/app.json",1`, "out of order"},
 		{"pieces alike", `["data/` + "\uFFFD" + `",0,512,800,"#2","ZGF0YS//"]`, `["conf/app.json",1,512,900,"#1"]`, "out of order"},
 		{"piece of four", `["conf/app.json",1,512,900,"#1"]`, `["conf/app.json",1,512,900]`, "4 values"},
@@ -260,5 +264,38 @@ func TestEncodeRefuses(t *testing.T) {
 		change(h)
 		_, err := h.Encode()
 		checkInvalid(t, err, name)
+	}
+}
+
+// Texts of a store are not repeated at length in errors.
+func TestErrorsAreShort(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for _, value := range []string{`lifeboat/1`, `vault-warden.2`, `safety`, `20260102T030405Z`, `2026-01-02T03:04:09.5Z`, `20260101T030405Z`, `incomplete`, `fuzzy`, `conf`, `directory`, `conf/app.json`, `#7`, `#b`, `ZGF0YS//`} {
+		head := strings.Replace(goldenHead, `"level":"stable"`, `"level":"fuzzy"`, 1)
+		_, err := manifest.ParseHead([]byte(expand(strings.Replace(head, `"`+value+`"`, `"`+value+long+`"`, 1))))
+		if err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%s: %.1000v", value, err)
+		}
+	}
+	for _, old := range []string{`"seconds":3`, `"bytes":200,"new`} {
+		number := strings.Repeat("3", 1<<20)
+		_, err := manifest.ParseHead([]byte(expand(strings.Replace(goldenHead, old, strings.Replace(old, ":", ":"+number, 1), 1))))
+		if err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%s: %.1000v", old, err)
+		}
+	}
+	for _, value := range []string{`file`, `data/a`, `0600`, `1.000000000`, `#1`, `user.b`, `AA==`, `t`, `data/l`} {
+		text := strings.Replace(archivesLine+"\n"+validFiles, `"`+value+`"`, `"`+value+long+`"`, 1)
+		if value == "t" { // a name may be long, but not of a table with a negative number of rows
+			text = strings.Replace(text, `",1]]}}`, `",-1]]}}`, 1)
+		}
+		if value == "user.b" {
+			text = strings.Replace(text, `"user.a"`, `"user.c"`, 1)
+		}
+		s := new(store)
+		_, err := readAll(forge(s, text), s)
+		if err == nil || len(err.Error()) > 1000 {
+			t.Errorf("%s: %.1000v", value, err)
+		}
 	}
 }

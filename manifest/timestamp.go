@@ -41,10 +41,10 @@ func (t *Timestamp) UnmarshalText(text []byte) error {
 	whole, frac, ok := strings.Cut(string(text), ".")
 	n, err := strconv.ParseInt(whole+frac, 10, 64)
 	if !ok || len(frac) != 9 || err != nil {
-		return invalid("time %q: want seconds with nine decimals", text)
+		return invalid("time %.80q: want seconds with nine decimals", text)
 	}
 	if again, _ := Timestamp(n).MarshalText(); string(again) != string(text) {
-		return invalid("time %q is not written canonically", text)
+		return invalid("time %.80q is not written canonically", text)
 	}
 	*t = Timestamp(n)
 	return nil
@@ -61,7 +61,7 @@ func (o octal) MarshalText() ([]byte, error) {
 func (o *octal) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), 8, 12)
 	if err != nil || len(text) != 4 {
-		return invalid("mode %q: want four octal digits", text)
+		return invalid("mode %.80q: want four octal digits", text)
 	}
 	*o = octal(n)
 	return nil

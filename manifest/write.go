@@ -1,9 +1,6 @@
 package manifest
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Put receives a finished piece and the key of its first line: a path, or a hash as text.
 type Put func(first string, piece []byte) error
@@ -31,8 +28,6 @@ func NewFileTable(put Put) *TableWriter {
 func NewArchiveTable(put Put) *TableWriter {
 	return &TableWriter{put: put, compare: compareHashes, archives: newArchiveList()}
 }
-
-func compareHashes(a, b string) int { return strings.Compare(a, b) }
 
 // AddFile adds a line to a files table.
 func (t *TableWriter) AddFile(f *File) error {
