@@ -46,7 +46,7 @@ func beApplication(dir string) int {
 		cancel()
 	}()
 	seed, _ := strconv.ParseUint(os.Getenv(writerDir+"_SEED"), 10, 64)
-	commits, err := sampleapp.Write(ctx, dir, sampleapp.WriteOptions{Seed: seed}, func(n int) {
+	commits, err := sampleapp.Write(ctx, dir, sampleapp.WriteOptions{Seed: seed, Pause: -1}, func(n int) {
 		if n == 1 || n%100 == 0 {
 			fmt.Println(n)
 		}
