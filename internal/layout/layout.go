@@ -33,6 +33,10 @@ const (
 	manifestSuffix  = ".json.zst"
 )
 
+// StagingPrefix begins the names of the directories in which restores lay down what is not yet whole. They are no part of
+// anybody's state, so captures leave them out.
+const StagingPrefix = ".lifeboat-restore-"
+
 // ArchiveKey returns the key of an archive.
 func ArchiveKey(h manifest.Hash) string { return archivesPrefix + h.String() + archiveSuffix }
 
@@ -180,7 +184,7 @@ func openManifest(id manifest.ID, stored []byte) (*manifest.Head, error) {
 	}
 	data, err := dec.DecodeBounded(stored, manifest.MaxHead)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", manifest.ErrInvalid, err) // it is what its writer made of it
 	}
 	head, err := manifest.ParseHead(data)
 	if err != nil {

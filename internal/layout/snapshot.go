@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"sync"
 
@@ -58,6 +59,9 @@ func OpenSnapshot(ctx context.Context, id manifest.ID, workers int, places ...St
 			s.roots[head.Roots[i].SHA256] = &head.Roots[i]
 		}
 		return s, nil
+	}
+	if errs == nil {
+		return nil, fmt.Errorf("snapshot %s: %w in any place", id, fs.ErrNotExist)
 	}
 	return nil, errors.Join(errs...)
 }
@@ -131,6 +135,18 @@ func (s *Snapshot) Verify(ctx context.Context, place Store, a *manifest.Archive)
 // ErrDigest marks content that does not have the SHA-256 that the manifest says.
 var ErrDigest = errors.New("content does not have the SHA-256 in the manifest")
 
+// A DigestError says which content that is.
+type DigestError struct {
+	Path      string // in the snapshot
+	Want, Got manifest.Hash
+}
+
+func (e *DigestError) Error() string {
+	return fmt.Sprintf("%q: %v: want %s, got %s", e.Path, ErrDigest, e.Want, e.Got)
+}
+
+func (e *DigestError) Unwrap() error { return ErrDigest }
+
 // Copy writes the content of a file to w. That its SHA-256 is right is known only at the end, so the caller must
 // not rely on what was written when Copy fails.
 func (s *Snapshot) Copy(ctx context.Context, w io.Writer, f *manifest.File) error {
@@ -171,8 +187,8 @@ func (s *Snapshot) Copy(ctx context.Context, w io.Writer, f *manifest.File) erro
 	if err := flush(); err != nil {
 		return err
 	}
-	if manifest.Hash(digest.Sum(nil)) != f.SHA256 {
-		return fmt.Errorf("%q: %w", f.Path, ErrDigest)
+	if got := manifest.Hash(digest.Sum(nil)); got != f.SHA256 {
+		return &DigestError{f.Path, f.SHA256, got}
 	}
 	return nil
 }
@@ -232,6 +248,9 @@ func (s *Snapshot) readPiece(ctx context.Context, a *manifest.Archive, off, n in
 	}
 	want = min(want, a.Length-off)
 	data, err := s.reader.ReadAll(ctx, a, off, want)
+	if err != nil && want > n && ctx.Err() == nil {
+		data, err = s.reader.ReadAll(ctx, a, off, n) // the damage may lie in what nobody asked for
+	}
 	if err != nil {
 		return nil, err
 	}
