@@ -24,7 +24,7 @@ import (
 
 const (
 	defaultConcurrency = 4
-	batchSize          = 1 << 17 // extents that are planned at once; each takes some 64 bytes
+	batchSize          = 1 << 15 // extents that are planned at once; one that is a file of its own takes most, some 700 bytes
 	checkers           = 2       // files that are read back or checked at once
 )
 
@@ -40,8 +40,9 @@ type layer struct {
 	mu  sync.Mutex
 	res *Result
 
-	verifying bool // nothing is kept: each file goes as soon as it has been verified
-	numbered  int  // files so far, when verifying
+	verifying bool   // nothing is kept: each file goes as soon as it has been verified
+	numbered  int    // files so far, when verifying
+	parent    string // the directory that was made last
 
 	batch    *batch
 	checking *errgroup.Group
@@ -53,7 +54,7 @@ func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, sel *
 		opts.Concurrency = defaultConcurrency
 	}
 	return &layer{snap: s, root: root, dir: dir, opts: opts, sel: sel, res: res,
-		meta: newMetadata(root, opts.PrivilegedMetadata), batch: newBatch()}
+		meta: newMetadata(opts.PrivilegedMetadata), batch: newBatch()}
 }
 
 // contents lays down directories and files, verified. Links and the metadata of directories are for finish.
@@ -80,11 +81,16 @@ func (l *layer) files(ctx context.Context) error {
 			if l.verifying {
 				continue
 			}
+			l.parent = f.Path
 			if err := l.mkdir(f.Path); err != nil {
 				return err
 			}
 		case manifest.Regular:
 			if err := l.add(ctx, f); err != nil {
+				return err
+			}
+		default: // links come last, but what they lie in is made with everything else
+			if err := l.makeParent(f); err != nil {
 				return err
 			}
 		}
@@ -101,20 +107,12 @@ func (l *layer) mkdir(path string) error {
 	return l.root.MkdirAll(name, 0o700)
 }
 
-// local returns a path of a snapshot as the file system here wants it.
-func local(path string) (string, error) {
-	name, err := filepath.Localize(path)
-	if err != nil {
-		return "", fmt.Errorf("%q cannot be the name of a file on this system: %w", path, err)
-	}
-	return name, nil
-}
-
 // An output is a file that is being laid down.
 type output struct {
-	file *manifest.File
-	name string
-	left atomic.Int64 // bytes that have not arrived
+	file  *manifest.File
+	name  string
+	whole bool         // it arrives in one extent, and is made then
+	left  atomic.Int64 // bytes that have not arrived
 }
 
 // add plans one file. What needs no archive is done at once.
@@ -123,26 +121,25 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 	if err != nil {
 		return err
 	}
-	out := &output{file: f, name: name}
-	whole := len(f.Extents) == 1 && !f.Extents[0].IsZeros()
-	if !whole {
+	out := &output{file: f, name: name, whole: len(f.Extents) == 1 && !f.Extents[0].IsZeros()}
+	out.left.Store(f.Size)
+	if !out.whole {
 		if err := l.create(out); err != nil {
 			return err
 		}
 	}
-	left := f.Size
-	out.left.Store(left)
+	if f.Size == 0 {
+		l.complete(out)
+	}
 	at := int64(0)
 	for e, err := range l.snap.Extents(ctx, f) {
 		if err != nil {
 			return err
 		}
-		if e.IsZeros() {
-			out.left.Add(-e.Len)
-			left -= e.Len
-			l.opts.Meter.Add(e.Len)
-		} else {
+		if !e.IsZeros() {
 			l.batch.add(e, out, at)
+		} else if l.arrived(out, e.Len) {
+			l.complete(out)
 		}
 		at += e.Len
 		if l.batch.jobs == batchSize {
@@ -151,10 +148,13 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 			}
 		}
 	}
-	if left == 0 {
-		l.complete(out)
-	}
 	return nil
+}
+
+// arrived counts bytes of a file that are in their place, and reports whether these are the last.
+func (l *layer) arrived(out *output, n int64) bool {
+	l.opts.Meter.Add(n)
+	return out.left.Add(-n) == 0
 }
 
 // name returns where a file is to be laid down, in a directory that is there.
@@ -163,12 +163,20 @@ func (l *layer) name(f *manifest.File) (string, error) {
 		l.numbered++
 		return strconv.Itoa(l.numbered), nil
 	}
-	if parent := manifest.Parent(f.Path); parent == manifest.SourceOf(f.Path) || l.opts.Only != nil {
-		if err := l.mkdir(parent); err != nil {
-			return "", err
-		}
+	if err := l.makeParent(f); err != nil {
+		return "", err
 	}
 	return local(f.Path)
+}
+
+// makeParent makes the directory that a file lies in, unless that was the last to be made.
+func (l *layer) makeParent(f *manifest.File) error {
+	parent := manifest.Parent(f.Path)
+	if l.verifying || parent == l.parent {
+		return nil
+	}
+	l.parent = parent
+	return l.mkdir(parent)
 }
 
 // create makes a file of its full size, in which all is zeros so far.
@@ -231,53 +239,61 @@ func (l *layer) archive(ctx context.Context, h manifest.Hash, jobs []job) error 
 	}
 	w := &writer{root: l.root}
 	defer w.close()
-	return l.snap.Read(ctx, h, ranges, func(i int, data []byte) error {
-		j := jobs[i]
-		f := j.out.file
-		if int64(len(data)) == f.Size {
-			return l.small(j.out, data)
+	err := l.snap.Read(ctx, h, ranges, func(i int, data []byte) error {
+		out := jobs[i].out
+		if out.whole {
+			return l.small(w, out, data)
 		}
-		if err := w.writeAt(j.out.name, data, j.at); err != nil {
+		if err := w.writeAt(out.name, data, jobs[i].at); err != nil || !l.arrived(out, int64(len(data))) {
 			return err
 		}
-		l.opts.Meter.Add(int64(len(data)))
-		if j.out.left.Add(-int64(len(data))) == 0 {
-			if err := w.close(); err != nil {
-				return err
-			}
-			l.complete(j.out)
+		if err := w.closeFile(); err != nil {
+			return err
 		}
+		l.complete(out)
 		return nil
 	})
-}
-
-// small lays down a file that arrived as a whole.
-func (l *layer) small(out *output, data []byte) error {
-	if sum := manifest.HashOf(data); sum != out.file.SHA256 {
-		return digestError(out.file, sum)
-	}
-	if l.verifying && out.file.SQLite == nil {
-		l.opts.Meter.Add(int64(len(data)))
-		l.opts.Meter.File()
-		return nil
-	}
-	w, err := l.root.OpenFile(out.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer w.Close()
-	if _, err := w.Write(data); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
+	return w.closeFile()
+}
+
+// small lays down a file that arrived as a whole.
+func (l *layer) small(w *writer, out *output, data []byte) error {
+	f := out.file
+	if sum := manifest.HashOf(data); sum != f.SHA256 {
+		return &layout.DigestError{Path: f.Path, Want: f.SHA256, Got: sum}
 	}
 	l.opts.Meter.Add(int64(len(data)))
-	if out.file.SQLite != nil {
+	if l.verifying && f.SQLite == nil {
+		l.opts.Meter.File()
+		return nil
+	}
+	dir, base, err := w.enter(out.name)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(dir, base, data); err != nil {
+		return err
+	}
+	if f.SQLite != nil {
 		l.checking.Go(func() error { return l.check(out) })
 		return nil
 	}
-	return l.done(out.file, out.name)
+	return l.done(f, dir, base)
+}
+
+func writeNew(dir *os.Root, base string, data []byte) error {
+	f, err := dir.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // complete reads a file back that has all its bytes, and finishes it, in the background.
@@ -289,7 +305,7 @@ func (l *layer) complete(out *output) {
 		if out.file.SQLite != nil {
 			return l.check(out)
 		}
-		return l.done(out.file, out.name)
+		return l.done(out.file, l.root, out.name)
 	})
 }
 
@@ -307,7 +323,7 @@ func (l *layer) verify(out *output) error {
 		digest.Write(buf[:n])
 		if errors.Is(err, io.EOF) {
 			if sum := manifest.Hash(digest.Sum(nil)); sum != out.file.SHA256 {
-				return digestError(out.file, sum)
+				return &layout.DigestError{Path: out.file.Path, Want: out.file.SHA256, Got: sum}
 			}
 			return nil
 		}
@@ -316,10 +332,6 @@ func (l *layer) verify(out *output) error {
 		}
 	}
 	return context.Cause(l.checkCtx)
-}
-
-func digestError(f *manifest.File, got manifest.Hash) error {
-	return fmt.Errorf("%q: %w: want %s, got %s", f.Path, layout.ErrDigest, f.SHA256, got)
 }
 
 // check runs the integrity check of a database, as long as nothing but its owner can reach it.
@@ -338,16 +350,16 @@ func (l *layer) check(out *output) error {
 		}
 	}
 	l.mu.Unlock()
-	return l.done(out.file, out.name)
+	return l.done(out.file, l.root, out.name)
 }
 
 // done gives a file its metadata.
-func (l *layer) done(f *manifest.File, name string) error {
+func (l *layer) done(f *manifest.File, dir *os.Root, name string) error {
 	if l.verifying {
 		l.opts.Meter.File()
-		return l.root.Remove(name)
+		return dir.Remove(name)
 	}
-	lost, err := l.meta.apply(f, name)
+	lost, err := l.meta.apply(f, dir, name)
 	l.notKept(f, lost)
 	l.opts.Meter.File()
 	return err
@@ -370,16 +382,19 @@ func (l *layer) notKept(f *manifest.File, lost []string) {
 	}
 }
 
-// A writer writes extents to files, and keeps the last one open for the next.
+// A writer writes to files, and keeps the last one, and the last directory, open for the next.
 type writer struct {
 	root *os.Root
 	name string
 	f    *os.File
+
+	parent string
+	dir    *os.Root
 }
 
 func (w *writer) writeAt(name string, data []byte, off int64) error {
 	if w.f == nil || w.name != name {
-		if err := w.close(); err != nil {
+		if err := w.closeFile(); err != nil {
 			return err
 		}
 		f, err := w.root.OpenFile(name, os.O_WRONLY, 0)
@@ -392,11 +407,40 @@ func (w *writer) writeAt(name string, data []byte, off int64) error {
 	return err
 }
 
-func (w *writer) close() error {
+// enter opens the directory of a file and returns the name that the file has there: a root looks up each component
+// of a path anew for each thing that is done with it.
+func (w *writer) enter(name string) (dir *os.Root, base string, err error) {
+	parent, base := filepath.Split(name)
+	if parent == "" {
+		return w.root, base, nil
+	}
+	if w.dir == nil || w.parent != parent {
+		w.leave()
+		if w.dir, err = w.root.OpenRoot(parent); err != nil {
+			return nil, "", err
+		}
+		w.parent = parent
+	}
+	return w.dir, base, nil
+}
+
+func (w *writer) leave() {
+	if w.dir != nil {
+		w.dir.Close()
+		w.dir = nil
+	}
+}
+
+func (w *writer) closeFile() error {
 	if w.f == nil {
 		return nil
 	}
 	f := w.f
 	w.f = nil
 	return f.Close()
+}
+
+func (w *writer) close() {
+	w.closeFile()
+	w.leave()
 }

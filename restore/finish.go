@@ -25,7 +25,7 @@ func (l *layer) finish(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := l.done(d, name); err != nil {
+			if err := l.done(d, l.root, name); err != nil {
 				return err
 			}
 		}
@@ -35,7 +35,7 @@ func (l *layer) finish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !l.sel.has(f.Path) {
+		if !l.sel.has(f.Path) && !l.isParent(f) {
 			continue
 		}
 		if err := leave(f.Path); err != nil {
@@ -59,6 +59,19 @@ func (l *layer) finish(ctx context.Context) error {
 	return l.openSources()
 }
 
+// isParent reports whether a directory was made, though it is not selected, because something in it is.
+func (l *layer) isParent(f *manifest.File) bool {
+	if f.Type != manifest.Directory || len(l.opts.Only) == 0 {
+		return false
+	}
+	name, err := local(f.Path)
+	if err != nil {
+		return false
+	}
+	fi, err := l.root.Lstat(name)
+	return err == nil && fi.IsDir()
+}
+
 func (l *layer) hardlink(f *manifest.File) error {
 	name, err := local(f.Path)
 	if err != nil {
@@ -66,9 +79,6 @@ func (l *layer) hardlink(f *manifest.File) error {
 	}
 	target, err := local(f.Link)
 	if err != nil {
-		return err
-	}
-	if err := l.mkdir(manifest.Parent(f.Path)); err != nil {
 		return err
 	}
 	err = l.root.Link(target, name)
@@ -84,13 +94,10 @@ func (l *layer) symlink(f *manifest.File) error {
 	if err != nil {
 		return err
 	}
-	if err := l.mkdir(manifest.Parent(f.Path)); err != nil {
-		return err
-	}
 	if err := l.root.Symlink(filepath.FromSlash(f.Link), name); err != nil {
 		return err
 	}
-	lost, err := l.meta.applyLink(f, name)
+	lost, err := l.meta.applyLink(f, l.root, name)
 	l.notKept(f, lost)
 	l.opts.Meter.File()
 	return err

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -14,20 +15,19 @@ import (
 // metadata gives files their owner, mode and times. Owners are set by root alone: by name where there is one of that name here, else by
 // number; for anybody else files are theirs.
 type metadata struct {
-	root       *os.Root
 	privileged bool
-	uid        int      // of this process; -1 where there are none
+	uid, gid   int      // of this process; -1 where there are none
 	users      sync.Map // of numbers, by name; -1 where there is no such name here
 	groups     sync.Map
 }
 
-func newMetadata(root *os.Root, privileged bool) *metadata {
-	return &metadata{root: root, privileged: privileged, uid: os.Geteuid()}
+func newMetadata(privileged bool) *metadata {
+	return &metadata{privileged: privileged, uid: os.Geteuid(), gid: os.Getegid()}
 }
 
-// apply sets all that a line says of a file or directory, and returns what could not be kept.
-func (m *metadata) apply(f *manifest.File, name string) (lost []string, err error) {
-	lost, err = m.owner(f, name)
+// apply sets all that a line says of a file or directory, which has this name in dir, and returns what could not be kept.
+func (m *metadata) apply(f *manifest.File, dir *os.Root, name string) (lost []string, err error) {
+	lost, err = m.owner(f, dir, name)
 	if err != nil {
 		return lost, err
 	}
@@ -42,19 +42,29 @@ func (m *metadata) apply(f *manifest.File, name string) (lost []string, err erro
 			lost = append(lost, "setuid or setgid bit (see --privileged-metadata)")
 		}
 	}
-	if err := m.root.Chmod(name, mode); err != nil {
+	if err := dir.Chmod(name, mode); err != nil {
 		return lost, err
 	}
 	if len(f.Xattrs) > 0 {
 		lost = append(lost, "extended attributes")
 	}
 	t := f.ModTime.Time()
-	return lost, m.root.Chtimes(name, t, t)
+	return lost, dir.Chtimes(name, t, t)
 }
 
-// applyLink sets the owner of a symbolic link. Its mode means nothing, and its time cannot be set without following it.
-func (m *metadata) applyLink(f *manifest.File, name string) ([]string, error) {
-	return m.owner(f, name)
+// applyLink sets the owner and the time of a symbolic link. Its mode means nothing.
+func (m *metadata) applyLink(f *manifest.File, dir *os.Root, name string) ([]string, error) {
+	lost, err := m.owner(f, dir, name)
+	if err != nil {
+		return lost, err
+	}
+	parent, base := filepath.Split(name)
+	d, err := dir.Open(filepath.Clean(parent))
+	if err != nil {
+		return lost, err
+	}
+	defer d.Close()
+	return lost, setLinkTime(d, base, f.ModTime)
 }
 
 func setIDs(bits uint32) (mode fs.FileMode) {
@@ -67,24 +77,27 @@ func setIDs(bits uint32) (mode fs.FileMode) {
 	return mode
 }
 
-func (m *metadata) owner(f *manifest.File, name string) ([]string, error) {
-	if f.UID == manifest.NoOwner || m.uid < 0 {
+func (m *metadata) owner(f *manifest.File, dir *os.Root, name string) (lost []string, err error) {
+	switch {
+	case f.UID == manifest.NoOwner || m.uid < 0:
 		return nil, nil
+	case m.uid == 0:
+		return nil, dir.Lchown(name, m.userID(f), m.groupID(f))
 	}
-	if m.uid != 0 {
-		if int64(m.uid) != f.UID {
-			return []string{fmt.Sprintf("owner %s (only root can give files away)", ownerName(f))}, nil
-		}
-		return nil, nil
+	if int64(m.uid) != f.UID {
+		lost = append(lost, fmt.Sprintf("owner %s (only root can give files away)", nameOf(f.User, f.UID)))
 	}
-	return nil, m.root.Lchown(name, m.userID(f), m.groupID(f))
+	if int64(m.gid) != f.GID {
+		lost = append(lost, fmt.Sprintf("group %s", nameOf(f.Group, f.GID)))
+	}
+	return lost, nil
 }
 
-func ownerName(f *manifest.File) string {
-	if f.User != "" {
-		return f.User
+func nameOf(name string, id int64) string {
+	if name != "" {
+		return name
 	}
-	return strconv.FormatInt(f.UID, 10)
+	return strconv.FormatInt(id, 10)
 }
 
 func (m *metadata) userID(f *manifest.File) int {

@@ -15,8 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -93,11 +91,14 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
-	st, err := newStaging(target, plan.bytes)
+	st, err := newStaging(target)
 	if err != nil {
 		return nil, err
 	}
 	defer st.discard()
+	if err := plan.check(ctx, s, sel, st.dir); err != nil {
+		return nil, err
+	}
 	opts.Meter.Begin("restore", plan.bytes)
 	res := &Result{Stamp: s.ID.Stamp, Target: target, Files: plan.files, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true}
 	l := newLayer(s, st.root, st.dir, opts, sel, res)
@@ -117,7 +118,7 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		return nil, err
 	}
 	for _, src := range plan.sources {
-		src.Path = filepath.Join(target, src.Name)
+		src.Path = filepath.Join(st.target, src.Name)
 		res.Sources = append(res.Sources, *src)
 	}
 	res.sort()
@@ -129,10 +130,8 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 type plan struct {
 	sources      []*Source
 	files, bytes int64
+	largest      int64 // bytes of the largest file
 }
-
-// slack is what each file may need beyond its size: blocks are rounded up, and directories and inodes need room.
-const slack = 4096
 
 func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, error) {
 	p := &plan{}
@@ -152,11 +151,41 @@ func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, e
 		src.Bytes += f.Size
 		p.files++
 		p.bytes += f.Size
+		p.largest = max(p.largest, f.Size)
 	}
 	if p.files == 0 {
 		return nil, ErrNothingSelected
 	}
 	return p, nil
+}
+
+// slack is what each file may need beyond its size: blocks are rounded up, and directories and inodes need room.
+const slack = 4096
+
+// check reports that what is planned would not fit into dir. Only if it seems so are the extents looked at: runs of zeros take
+// no space, but to count them all maps must be read.
+func (p *plan) check(ctx context.Context, s *layout.Snapshot, sel *selection, dir string) error {
+	if diskspace.Check(dir, p.bytes+p.files*slack) == nil {
+		return nil
+	}
+	need := p.files * slack
+	for f, err := range s.Files(ctx) {
+		if err != nil {
+			return err
+		}
+		if !sel.has(f.Path) {
+			continue
+		}
+		for e, err := range s.Extents(ctx, f) {
+			if err != nil {
+				return err
+			}
+			if !e.IsZeros() {
+				need += e.Len
+			}
+		}
+	}
+	return diskspace.Check(dir, need)
 }
 
 func (p *plan) names() []string {
@@ -165,100 +194,4 @@ func (p *plan) names() []string {
 		names = append(names, s.Name)
 	}
 	return names
-}
-
-// staging is the directory in which everything is laid down.
-type staging struct {
-	target string
-	dir    string
-	root   *os.Root
-	inside bool // it lies in the target, because nothing can be made beside that
-}
-
-const stagingPrefix = ".lifeboat-restore-"
-
-// newStaging looks whether the target may be used and makes the staging directory: beside it, so that one rename
-// publishes everything; or in it, when that is a mount point or its parent belongs to somebody else.
-func newStaging(target string, bytes int64) (*staging, error) {
-	entries, err := os.ReadDir(target)
-	exists := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look at the target: %w", err)
-	}
-	if len(entries) > 0 {
-		return nil, &NotEmptyError{target}
-	}
-	parent := filepath.Dir(target)
-	if !exists {
-		if err := durable.MkdirAll(parent, 0o755); err != nil {
-			return nil, fmt.Errorf("make the directory of the target: %w", err)
-		}
-	}
-	st := &staging{target: target}
-	st.dir, err = os.MkdirTemp(parent, stagingPrefix)
-	if exists && (err != nil || !sameFileSystem(parent, target)) {
-		if err == nil {
-			os.Remove(st.dir)
-		}
-		st.inside = true
-		st.dir, err = os.MkdirTemp(target, stagingPrefix)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make a staging directory: %w", err)
-	}
-	if st.root, err = os.OpenRoot(st.dir); err != nil {
-		os.Remove(st.dir)
-		return nil, err
-	}
-	if err := diskspace.Check(st.dir, bytes+bytes/64+slack); err != nil {
-		st.discard()
-		return nil, err
-	}
-	return st, nil
-}
-
-// publish moves what is staged to where it is wanted.
-func (st *staging) publish(names []string) error {
-	if st.inside {
-		for _, name := range names {
-			if err := durable.Rename(filepath.Join(st.dir, name), filepath.Join(st.target, name)); err != nil {
-				return fmt.Errorf("move %s into place: %w", name, err)
-			}
-		}
-		return durable.SyncDir(st.target)
-	}
-	mode := fs.FileMode(0o755)
-	if fi, err := os.Stat(st.target); err == nil {
-		mode = fi.Mode().Perm()
-		if err := os.Remove(st.target); err != nil {
-			return &NotEmptyError{st.target}
-		}
-	}
-	if err := os.Chmod(st.dir, mode); err != nil {
-		return err
-	}
-	st.root.Close()
-	if err := durable.Rename(st.dir, st.target); err != nil {
-		return fmt.Errorf("move into place: %w", err)
-	}
-	return nil
-}
-
-// discard removes what is left of the staging directory. After publish there is nothing, or an empty directory.
-func (st *staging) discard() {
-	st.root.Close()
-	if err := os.RemoveAll(st.dir); err != nil {
-		makeRemovable(st.dir)
-		os.RemoveAll(st.dir)
-	}
-}
-
-// makeRemovable gives the owner write permission to the directories below dir, which may have been restored without.
-func makeRemovable(dir string) {
-	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.IsDir() {
-			os.Chmod(path, 0o700)
-		}
-		return nil
-	})
 }

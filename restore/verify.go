@@ -20,7 +20,7 @@ type VerifyOptions struct {
 
 // Verify does all that Run does to prove a snapshot, and keeps nothing: every file is read from the places of s and hashed, every
 // database goes through an integrity check in scratch space. Scratch space is needed for the files that are on their way at one time, at worst
-// for all of them that are over 1 MiB.
+// for all of them that are over 1 MiB. It is not known before how much that is; only that the largest one must fit.
 func Verify(ctx context.Context, s *layout.Snapshot, opts VerifyOptions) (*Result, error) {
 	dir, err := os.MkdirTemp(opts.Scratch, "lifeboat-*")
 	if err != nil {
@@ -37,7 +37,7 @@ func Verify(ctx context.Context, s *layout.Snapshot, opts VerifyOptions) (*Resul
 	if err != nil {
 		return nil, err
 	}
-	if err := diskspace.Check(dir, plan.bytes); err != nil {
+	if err := diskspace.Check(dir, plan.largest); err != nil {
 		return nil, err
 	}
 	opts.Meter.Begin("validate", plan.bytes)
