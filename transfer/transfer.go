@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"sync/atomic"
@@ -152,6 +153,7 @@ func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, r
 // copyArchive copies one archive from the first place that has it whole.
 func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a needed) error {
 	var errs []error
+	unreadable := true
 	for _, from := range places {
 		err := copyFrom(ctx, from, to, a)
 		if err == nil {
@@ -160,10 +162,16 @@ func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if !readFailed(err) {
+		var source *sourceError
+		if !errors.As(err, &source) {
 			return err
 		}
+		var damage *archive.DamageError
+		unreadable = unreadable && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &damage))
 		errs = append(errs, err)
+	}
+	if !unreadable {
+		return errors.Join(errs...) // it may be whole where it could not be reached
 	}
 	return fmt.Errorf("archive %s: %w: %w", a.SHA256, ErrUnreadable, errors.Join(errs...))
 }
@@ -174,25 +182,28 @@ var ErrUnreadable = errors.New("no place has it whole")
 // A sourceError is a failure of the place that is read: another place may do better.
 type sourceError struct{ error }
 
-func (e sourceError) Unwrap() error { return e.error }
-
-func readFailed(err error) bool {
-	var s sourceError
-	return errors.As(err, &s) || errors.Is(err, remote.ErrMismatch)
-}
+func (e *sourceError) Unwrap() error { return e.error }
 
 func copyFrom(ctx context.Context, from, to layout.Store, a needed) error {
-	if dir, ok := from.Store.(interface {
-		OpenFile(key string) (*os.File, error)
-	}); ok {
-		f, err := dir.OpenFile(layout.ArchiveKey(a.SHA256))
-		if err != nil {
-			return sourceError{err}
-		}
-		defer f.Close()
-		return put(ctx, to, f, a)
+	damaged := func(why error) error {
+		return &sourceError{&archive.DamageError{Store: from.String(), Object: layout.ArchiveKey(a.SHA256), Place: "whole", Err: why}}
 	}
-	return throughFile(ctx, from, to, a)
+	dir, ok := from.Store.(interface {
+		OpenFile(key string) (*os.File, error)
+	})
+	if !ok {
+		return throughFile(ctx, from, to, a, damaged)
+	}
+	f, err := dir.OpenFile(layout.ArchiveKey(a.SHA256))
+	if err != nil {
+		return &sourceError{err}
+	}
+	defer f.Close()
+	err = put(ctx, to, f, a)
+	if errors.Is(err, remote.ErrMismatch) {
+		return damaged(err)
+	}
+	return err
 }
 
 // put stores an archive under its name. The store compares what it gets with the name.
@@ -206,7 +217,7 @@ func put(ctx context.Context, to layout.Store, f io.ReaderAt, a needed) error {
 
 // throughFile brings an archive from a network to a temporary file, verifies it, and stores it from there: a request
 // that has to be repeated needs its body again.
-func throughFile(ctx context.Context, from, to layout.Store, a needed) error {
+func throughFile(ctx context.Context, from, to layout.Store, a needed, damaged func(error) error) error {
 	tmp, err := os.CreateTemp("", "lifeboat-*")
 	if err != nil {
 		return err
@@ -215,17 +226,34 @@ func throughFile(ctx context.Context, from, to layout.Store, a needed) error {
 	defer tmp.Close()
 	body, err := from.OpenArchive(ctx, a.SHA256, 0, -1)
 	if err != nil {
-		return sourceError{err}
+		return &sourceError{err}
 	}
 	defer body.Close()
 	digest := sha256.New()
-	n, err := io.Copy(io.MultiWriter(tmp, digest), io.LimitReader(body, a.Size+1))
-	if err != nil {
-		return sourceError{fmt.Errorf("read %s: %s: %w", from, layout.ArchiveKey(a.SHA256), err)}
+	read := &failedRead{r: io.LimitReader(body, a.Size+1)}
+	n, err := io.Copy(io.MultiWriter(tmp, digest), read)
+	switch {
+	case read.err != nil:
+		return &sourceError{fmt.Errorf("read %s: %s: %w", from, layout.ArchiveKey(a.SHA256), read.err)}
+	case err != nil:
+		return fmt.Errorf("keep archive %s while it is copied: %w", a.SHA256, err)
 	}
 	if got := manifest.Hash(digest.Sum(nil)); n != a.Size || got != a.SHA256 {
-		return sourceError{&archive.DamageError{Store: from.String(), Object: layout.ArchiveKey(a.SHA256), Place: "whole",
-			Err: fmt.Errorf("%d bytes with SHA-256 %s, where there should be %d", n, got, a.Size)}}
+		return damaged(fmt.Errorf("%d bytes with SHA-256 %s, where there should be %d", n, got, a.Size))
 	}
 	return put(ctx, to, tmp, a)
+}
+
+// failedRead remembers whether it was the reading that failed.
+type failedRead struct {
+	r   io.Reader
+	err error
+}
+
+func (f *failedRead) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
 }
