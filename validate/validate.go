@@ -21,6 +21,7 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 	"lifeboat/restore"
 )
 
@@ -106,8 +107,7 @@ func (c *checker) run(id manifest.ID) error {
 			return err
 		}
 	}
-	readable, err := c.tables()
-	if err != nil || !readable {
+	if err := c.tables(); err != nil {
 		return err
 	}
 	if c.opts.ReadData && len(c.r.Findings) == 0 {
@@ -125,22 +125,41 @@ func (c *checker) add(f Finding) {
 
 // found adds a finding if err is about the data, and returns err if it is about reading it.
 func (c *checker) found(err error, f Finding) error {
-	var damage *archive.DamageError
-	var format *manifest.FormatError
-	switch {
-	case c.ctx.Err() != nil:
+	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
-	case errors.As(err, &format):
+	}
+	if !aboutData(err) {
 		return err
-	case errors.As(err, &damage):
+	}
+	f.Detail = err.Error()
+	var damage *archive.DamageError
+	if errors.As(err, &damage) {
 		f.Object, f.Detail = damage.Object, fmt.Sprintf("%s: %v", damage.Place, damage.Err)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, manifest.ErrInvalid), errors.Is(err, layout.ErrDamaged), errors.Is(err, layout.ErrDigest), errors.Is(err, io.ErrUnexpectedEOF):
-		f.Detail = err.Error()
-	default:
-		return err
+	}
+	var digest *layout.DigestError
+	if errors.As(err, &digest) {
+		f.Files, f.Count = []string{digest.Path}, 1
 	}
 	c.add(f)
 	return nil
+}
+
+// aboutData reports whether an error says what is wrong with a snapshot, and not that somebody failed to look.
+func aboutData(err error) bool {
+	var damage *archive.DamageError
+	var format *manifest.FormatError
+	switch {
+	case errors.As(err, &format), errors.Is(err, remote.ErrUnavailable):
+		return false
+	case errors.As(err, &damage):
+		return true
+	}
+	for _, kind := range []error{fs.ErrNotExist, manifest.ErrInvalid, layout.ErrDamaged, layout.ErrDigest, io.ErrUnexpectedEOF} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // archives reads the archives table and compares it with what the store lists. It returns nil when the table
@@ -203,70 +222,116 @@ func (c *checker) readArchives(needed []*manifest.Archive) error {
 			return c.found(err, Finding{Code: ArchiveDamaged, Object: layout.ArchiveKey(a.SHA256), archive: a.SHA256})
 		})
 	}
-	err := g.Wait()
-	slices.SortStableFunc(c.r.Findings, func(a, b Finding) int { return strings.Compare(a.Object, b.Object) })
-	return err
+	return g.Wait()
 }
 
 // maxFiles is how many files a finding lists.
 const maxFiles = 100
 
 // tables reads the files table and every map, checks that extents lie inside their archives, and notes which files the findings
-// touch. It reports false when the table cannot be read to its end, which is then a finding.
-func (c *checker) tables() (bool, error) {
-	touched := map[manifest.Hash]*Finding{}
+// touch. What cannot be read is a finding too.
+func (c *checker) tables() error {
+	t := &touched{byArchive: map[manifest.Hash]*Finding{}}
 	for i := range c.r.Findings {
-		if f := &c.r.Findings[i]; !f.archive.IsZero() {
-			touched[f.archive] = f
+		if f := c.r.Findings[i]; !f.archive.IsZero() {
+			t.add(&f)
 		}
 	}
-	tableFinding := Finding{Code: TableDamaged, Object: layout.ManifestKey(c.snap.ID)}
+	defer func() { c.replace(t) }()
 	for f, err := range c.snap.Files(c.ctx) {
-		if err == nil {
-			err = c.extents(f, touched)
-		}
 		if err != nil {
-			return false, c.found(err, tableFinding)
+			return c.found(err, Finding{Code: TableDamaged, Object: layout.ManifestKey(c.snap.ID)})
 		}
 		c.r.Files++
 		c.r.Bytes += f.Size
+		if err := c.extents(f, t); err != nil {
+			return err
+		}
 	}
-	return true, nil
+	return nil
 }
 
-func (c *checker) extents(f *manifest.File, touched map[manifest.Hash]*Finding) error {
-	var last manifest.Hash
+// replace puts the findings about archives, now with the files that they touch, in the place of those without.
+func (c *checker) replace(t *touched) {
+	c.r.Findings = slices.DeleteFunc(c.r.Findings, func(f Finding) bool { return !f.archive.IsZero() })
+	for _, f := range t.all {
+		c.r.Findings = append(c.r.Findings, *f)
+	}
+	c.sort()
+}
+
+func (c *checker) sort() {
+	slices.SortStableFunc(c.r.Findings, func(a, b Finding) int { return strings.Compare(a.Object, b.Object) })
+}
+
+// touched are findings about archives.
+type touched struct {
+	all       []*Finding
+	byArchive map[manifest.Hash]*Finding
+}
+
+func (t *touched) add(f *Finding) {
+	t.all = append(t.all, f)
+	t.byArchive[f.archive] = f
+}
+
+// file notes that a finding touches a file.
+func (f *Finding) file(path string) {
+	f.Count++
+	if len(f.Files) < maxFiles {
+		f.Files = append(f.Files, path)
+	}
+}
+
+// extents checks one file. Where its extents cannot be read, that is a finding, and the next file may fare better.
+func (c *checker) extents(f *manifest.File, t *touched) error {
 	var counted map[*Finding]bool
-	for e, err := range c.snap.Extents(c.ctx, f) {
-		if err != nil {
-			return err
-		}
-		if e.IsZeros() {
-			continue
-		}
-		a, err := c.snap.Archive(c.ctx, e.Archive)
-		if err != nil {
-			return err
-		}
-		if err := a.Contains(e.Off, e.Len); err != nil {
-			return fmt.Errorf("%q: %w", f.Path, err)
-		}
-		if e.Archive == last {
-			continue
-		}
-		last = e.Archive
-		if finding := touched[e.Archive]; finding != nil && !counted[finding] {
+	count := func(h manifest.Hash) bool {
+		finding := t.byArchive[h]
+		if finding != nil && !counted[finding] {
 			if counted == nil {
 				counted = map[*Finding]bool{}
 			}
 			counted[finding] = true
-			finding.Count++
-			if len(finding.Files) < maxFiles {
-				finding.Files = append(finding.Files, f.Path)
+			finding.file(f.Path)
+		}
+		return finding != nil
+	}
+	at := int64(0)
+	var last manifest.Hash
+	for e, err := range c.snap.Extents(c.ctx, f) {
+		if err != nil {
+			if c.ctx.Err() != nil || !aboutData(err) {
+				return c.found(err, Finding{})
 			}
+			if h := f.Maps[at/manifest.MapSpan].Archive; !count(h) {
+				t.add(&Finding{Code: TableDamaged, Object: layout.ArchiveKey(h), Detail: err.Error(), archive: h})
+				count(h)
+			}
+			return nil
+		}
+		at += e.Len
+		if e.IsZeros() {
+			continue
+		}
+		if err := c.inside(e); err != nil {
+			return c.found(err, Finding{Code: TableDamaged, Object: layout.ManifestKey(c.snap.ID), Files: []string{f.Path}, Count: 1})
+		}
+		if e.Archive != last {
+			last = e.Archive
+			count(e.Archive)
 		}
 	}
 	return nil
+}
+
+// inside reports an extent that does not lie in an archive of the snapshot.
+func (c *checker) inside(e manifest.Extent) error {
+	a, err := c.snap.Archive(c.ctx, e.Archive)
+	if err != nil {
+		return err
+	}
+	return a.Contains(e.Off, e.Len)
 }
 
 // readFiles hashes every file and checks every database.
