@@ -21,7 +21,7 @@ func (t *take) assemble(ctx context.Context) (*manifest.Head, error) {
 	pieces := &pieceWriter{writer: t.extra(ctx)}
 	files := manifest.NewFileTable(pieces.put)
 	var all []*manifest.Archive
-	for _, c := range t.captures {
+	for _, c := range t.captured {
 		own := c.writer.Archives()
 		all = append(all, own...)
 		if err := c.writeFiles(files, own, mapsOf[c]); err != nil {
@@ -70,8 +70,8 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 		Tool: t.opts.Tool, Host: t.opts.Host, Previous: t.opts.Previous,
 		State: t.problems.state(), Problems: t.problems.list, ProblemCount: t.problems.count, Omitted: t.omitted,
 	}
-	together := instants{began: t.began}
-	for _, c := range t.captures {
+	var together instants
+	for _, c := range t.captured {
 		s := c.line
 		s.Name, s.Type, s.Root, s.Optional = c.Source.Name, c.kind, c.Source.Path, c.Source.Optional
 		s.Consistency = c.seen.consistency()
@@ -94,24 +94,21 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 // writeFiles adds the lines of one source to the table. maps are those of its large files, in their order.
 func (c *capture) writeFiles(table *manifest.TableWriter, archives []*manifest.Archive, maps [][]manifest.Map) error {
 	var extents []manifest.Extent
-	large := false
 	for r, err := range c.draft.records() {
 		if err != nil {
 			return err
 		}
 		if r.Again {
-			extents, large = extents[:0], false
+			extents = extents[:0]
 			continue
 		}
-		if large = large || len(extents)+len(r.Places) > manifest.MaxInline; large {
-			extents = extents[:0]
-		} else {
+		if !r.Large {
 			extents = appendExtents(extents, r.Places, archives)
 		}
 		if r.File == nil {
 			continue
 		}
-		if large {
+		if r.Large {
 			r.File.Maps, maps = maps[0], maps[1:]
 		} else {
 			r.File.Extents = extents
@@ -119,7 +116,7 @@ func (c *capture) writeFiles(table *manifest.TableWriter, archives []*manifest.A
 		if err := table.AddFile(r.File); err != nil {
 			return err
 		}
-		extents, large = extents[:0], false
+		extents = extents[:0]
 	}
 	return nil
 }

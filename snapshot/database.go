@@ -1,11 +1,10 @@
 package snapshot
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
@@ -17,36 +16,39 @@ const maxPins = 5
 
 // database hands on a database, and closes p. When it was read without a lock and was changed meanwhile, it is read again.
 func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned) error {
-	defer func() { p.Close() }()
-	f := r.line(rel, fi, manifest.Regular)
-	err := r.pinned(f, p, item{file: f})
-	for n := 1; errors.Is(err, sqlitedb.ErrChanged) && n < maxPins; n++ {
+	for n := 1; ; n++ {
+		f := r.line(rel, fi, manifest.Regular)
+		err := r.pinned(f, p, n > 1)
+		at := p.At()
 		p.Close()
-		if p, err = sqlitedb.Pin(r.ctx, r.abs(rel), sqlitedb.Options{Scratch: r.c.t.scratch}); err != nil {
-			break
+		if err == nil {
+			r.c.seen.at(at)
+			r.judge(f)
+			r.links.add(fi, f)
+			return r.send(item{end: true})
 		}
-		err = r.pinned(f, p, item{again: true})
+		if errors.Is(err, sqlitedb.ErrChanged) && n < maxPins {
+			if p, err = sqlitedb.Pin(r.ctx, r.abs(rel), sqlitedb.Options{Scratch: r.c.t.scratch}); err == nil {
+				continue
+			}
+		}
+		return r.failed(rel, err)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.Path, err)
-	}
-	r.c.seen.pin(p.At())
-	return r.send(item{end: true})
 }
 
 // pinned hands on the pages of a pinned database and what is found out about it in the same transaction.
-func (r *reader) pinned(f *manifest.File, p *sqlitedb.Pinned, first item) error {
-	f.Size = p.Size()
-	f.SQLite = &manifest.SQLite{PageSize: p.PageSize(), Pages: int64(p.Pages()), JournalMode: p.JournalMode()}
-	if err := r.send(first); err != nil {
+func (r *reader) pinned(f *manifest.File, p *sqlitedb.Pinned, again bool) error {
+	if f.Size = p.Size(); f.Size > 0 { // else nothing was written to it yet: an empty file
+		f.SQLite = &manifest.SQLite{PageSize: p.PageSize(), Pages: int64(p.Pages()), JournalMode: p.JournalMode()}
+	}
+	if err := r.send(item{file: f, again: again}); err != nil {
 		return err
 	}
 	if err := r.pages(p); err != nil {
 		return err
 	}
 	if f.Size == 0 {
-		f.SQLite = nil // an empty file: a database that nothing was written to yet
-		return p.Close()
+		return nil
 	}
 	return r.inspect(f, p)
 }
@@ -71,13 +73,17 @@ func (r *reader) pages(p *sqlitedb.Pinned) error {
 		b = nil
 		return r.send(item{block: full})
 	})
-	if err == nil && b != nil {
-		err = r.send(item{block: b[:fill]})
+	if err != nil {
+		r.recycle(b)
+		return err
 	}
-	return err
+	if b == nil {
+		return nil
+	}
+	return r.send(item{block: b[:fill]})
 }
 
-// inspect checks the database that was just read, records what it holds, and ends its transaction.
+// inspect checks the database that was just read, and records what it holds.
 func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
 	integrity, detail, err := p.QuickCheck(r.ctx)
 	if err != nil {
@@ -90,18 +96,8 @@ func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
 	if grown, err := p.WALGrowth(); err == nil {
 		r.c.seen.walGrowth += grown
 	}
-	r.c.seen.pinTime(p.At(), r.c.t.opts.Now())
-	if err := p.Close(); err != nil {
-		return err
-	}
+	r.c.seen.pinTime(p.At(), time.Now())
 	f.SQLite.Integrity, f.SQLite.Detail = string(integrity), cut(detail, 1000)
-	switch integrity {
-	case sqlitedb.Corrupt:
-		r.c.t.problems.addDetail(layout.ProblemCorrupt, r.c.Source.Name, f.Path, cut(detail, 200))
-	case sqlitedb.OK:
-	default:
-		r.c.t.problems.addDetail(problemIntegrity, r.c.Source.Name, f.Path, fmt.Sprintf("%s: %s", integrity, cut(detail, 200)))
-	}
 	sum := manifest.Hash(facts.SchemaSHA256)
 	f.SQLite.SchemaSHA256 = &sum
 	f.SQLite.UserVersion = int64(facts.UserVersion)
@@ -110,7 +106,19 @@ func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
 	for _, t := range facts.Tables {
 		f.SQLite.Tables = append(f.SQLite.Tables, manifest.TableRows{Name: t.Name, Rows: t.Rows})
 	}
-	return context.Cause(r.ctx)
+	return nil
+}
+
+// judge reports a database that did not pass its check.
+func (r *reader) judge(f *manifest.File) {
+	if f.SQLite == nil || f.SQLite.Integrity == string(sqlitedb.OK) {
+		return
+	}
+	kind, detail := problemIntegrity, f.SQLite.Integrity+": "+cut(f.SQLite.Detail, 200)
+	if f.SQLite.Integrity == string(sqlitedb.Corrupt) {
+		kind, detail = layout.ProblemCorrupt, cut(f.SQLite.Detail, 200)
+	}
+	r.c.t.problems.addDetail(kind, r.c.Source.Name, f.Path, detail)
 }
 
 func cut(s string, n int) string {

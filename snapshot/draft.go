@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"bufio"
-	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +23,9 @@ const zeros = -1
 type draft struct {
 	file  *os.File
 	buf   *bufio.Writer
-	enc   *gob.Encoder
-	large bool // some file has more extents than fit into its line
+	enc   encoder
+	count int          // of the lines so far
+	large map[int]bool // the lines, by number, that have more extents than fit into them
 }
 
 // A record is the extents of MapSpan bytes of a file, or of its rest; File comes with the last record of a file.
@@ -34,6 +34,7 @@ type record struct {
 	Places []archive.Place
 	File   *manifest.File
 	Again  bool // the records of this file so far do not count
+	Large  bool // the file has more extents than fit into its line
 }
 
 func newDraft(dir string) (*draft, error) {
@@ -41,15 +42,25 @@ func newDraft(dir string) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{file: f, buf: bufio.NewWriterSize(f, 64<<10)}
-	d.enc = gob.NewEncoder(d.buf)
-	return d, nil
+	return &draft{file: f, buf: bufio.NewWriterSize(f, 64<<10), large: map[int]bool{}}, nil
 }
 
+// add appends a record. Whether a file is large is known with its last record.
 func (d *draft) add(r record) error {
-	if err := d.enc.Encode(&r); err != nil {
+	b, err := d.enc.record(r)
+	if err == nil {
+		_, err = d.buf.Write(b)
+	}
+	if err != nil {
 		return fmt.Errorf("write to a scratch file: %w", err)
 	}
+	if r.File == nil {
+		return nil
+	}
+	if r.Large {
+		d.large[d.count] = true
+	}
+	d.count++
 	return nil
 }
 
@@ -61,22 +72,30 @@ func (d *draft) finish() error {
 	return nil
 }
 
-// records yields all records, in the order they were added.
+// records yields all records, in the order they were added. Large is set in all records of a line. What a record holds
+// is valid until the next one.
 func (d *draft) records() iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
 		if _, err := d.file.Seek(0, io.SeekStart); err != nil {
 			yield(record{}, err)
 			return
 		}
-		dec := gob.NewDecoder(bufio.NewReaderSize(d.file, 64<<10))
-		for {
-			var r record
-			err := dec.Decode(&r)
+		dec := decoder{r: bufio.NewReaderSize(d.file, 64<<10)}
+		for line := 0; ; {
+			r, err := dec.record()
 			if errors.Is(err, io.EOF) {
 				return
 			}
-			if !yield(r, err) || err != nil {
+			if err != nil {
+				yield(record{}, fmt.Errorf("read a scratch file: %w", err))
 				return
+			}
+			r.Large = d.large[line]
+			if !yield(r, nil) {
+				return
+			}
+			if r.File != nil {
+				line++
 			}
 		}
 	}

@@ -9,48 +9,82 @@ import (
 
 // instants collects at what times the parts of a source were as they were captured.
 //
-// A pinned database shows one instant. A file that was last changed before the capture began, and was still so when it was
-// read, was the same at every instant in between, so it belongs to all of them. Any other file shows the instant at which it was read.
+// Each part was so for a while: a database at the instant of its pin, a file from its last change, which the kernel stamps, to the
+// last look at it. If some moment lies in all of these, the snapshot is the state at that moment; if not, its parts lie as far
+// apart as the latest beginning comes after the earliest end.
 type instants struct {
-	began       time.Time
-	first, last time.Time // of those that are bound to an instant
-	fuzzy       bool      // some file shows no instant at all
-	walGrowth   int64     // bytes
-	longestPin  time.Duration
+	from, to   time.Time // the latest beginning, the earliest end
+	fuzzy      bool      // some file shows no instant at all
+	walGrowth  int64     // bytes
+	longestPin time.Duration
 }
 
 // tick is how far the times that a kernel gives to files may lag behind the clock. Linux stamps with the time of the last
 // timer interrupt, at most 10 ms ago (CONFIG_HZ=100).
 const tick = 20 * time.Millisecond
 
-func (s *instants) at(t time.Time) {
-	if s.first.IsZero() || t.Before(s.first) {
-		s.first = t
+// A sight is what was known of a file at one time.
+type sight struct {
+	fs.FileInfo
+	at time.Time // just before the look; of the clock that the kernel stamps with
+}
+
+// look describes a file or directory.
+func look(stat func() (fs.FileInfo, error)) (sight, error) {
+	at := time.Now()
+	fi, err := stat()
+	return sight{fi, at}, err
+}
+
+// settled reports whether the last change lies so far back that a later one would have another time.
+func (s sight) settled() bool {
+	changed, ok := changeTime(s.FileInfo)
+	return !ok || changed.Add(tick).Before(s.at)
+}
+
+// sameAs reports whether a file was not touched between two looks at it.
+func (s sight) sameAs(o sight) bool {
+	a, _ := changeTime(s.FileInfo)
+	b, _ := changeTime(o.FileInfo)
+	return s.Size() == o.Size() && s.ModTime().Equal(o.ModTime()) && a.Equal(b)
+}
+
+// span notes a part that was as it was captured from one time to another.
+func (s *instants) span(from, to time.Time) {
+	if from.After(s.from) {
+		s.from = from
 	}
-	if t.After(s.last) {
-		s.last = t
+	if s.to.IsZero() || to.Before(s.to) {
+		s.to = to
 	}
 }
 
-// pin notes a database that was pinned at t.
-func (s *instants) pin(t time.Time) { s.at(t) }
+// at notes a part that was as it was captured at one instant, as far as is known.
+func (s *instants) at(t time.Time) { s.span(t, t) }
+
+// rest notes a file or directory that was the same in two sights, between which it was read.
+func (s *instants) rest(first, last sight) {
+	from := first.at
+	if changed, ok := changeTime(first.FileInfo); ok && changed.Add(tick).Before(from) {
+		from = changed.Add(tick)
+	}
+	s.span(from, last.at)
+}
+
+// absent notes something that had been listed and was gone at t.
+func (s *instants) absent(t time.Time) {
+	if t.After(s.from) {
+		s.from = t
+	}
+}
 
 // pinTime notes how long a pin was held.
 func (s *instants) pinTime(from, to time.Time) { s.longestPin = max(s.longestPin, to.Sub(from)) }
 
-// file notes a file or directory that was read at t, when this was what was known of it.
-func (s *instants) file(fi fs.FileInfo, t time.Time) {
-	changed, ok := changeTime(fi)
-	if !ok || !changed.Before(s.began.Add(-tick)) {
-		s.at(t)
-	}
-}
-
 // join adds what another source collected.
 func (s *instants) join(o instants) {
-	if !o.first.IsZero() {
-		s.at(o.first)
-		s.at(o.last)
+	if !o.to.IsZero() {
+		s.span(o.from, o.to)
 	}
 	s.fuzzy = s.fuzzy || o.fuzzy
 	s.walGrowth += o.walGrowth
@@ -59,11 +93,12 @@ func (s *instants) join(o instants) {
 
 // consistency says what the instants prove.
 func (s *instants) consistency() manifest.Consistency {
-	c := manifest.Consistency{Level: manifest.Transactional, SkewUS: s.last.Sub(s.first).Microseconds()}
+	skew := max(0, s.from.Sub(s.to))
+	c := manifest.Consistency{Level: manifest.Transactional, SkewUS: skew.Microseconds()}
 	switch {
 	case s.fuzzy:
 		c.Level = manifest.Fuzzy
-	case !s.first.Equal(s.last):
+	case skew > 0:
 		c.Level = manifest.Stable
 	}
 	return c

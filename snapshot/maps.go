@@ -18,8 +18,8 @@ type mapAt struct {
 func (t *take) writeMaps(ctx context.Context) (map[*capture][][]manifest.Map, []*manifest.Archive, error) {
 	drafts := map[*capture][][]mapAt{}
 	var w *archive.Writer
-	for _, c := range t.captures {
-		if !c.draft.large {
+	for _, c := range t.captured {
+		if len(c.draft.large) == 0 {
 			continue
 		}
 		if w == nil {
@@ -50,48 +50,34 @@ func (t *take) writeMaps(ctx context.Context) (map[*capture][][]manifest.Map, []
 	return maps, archives, nil
 }
 
-// writeMaps writes the maps of one source. Whether a file needs maps is known only after some of its records, so those are
-// held back until then: never more than fit into a line.
+// writeMaps writes the maps of one source.
 func (c *capture) writeMaps(w *archive.Writer) ([][]mapAt, error) {
 	archives := c.writer.Archives()
 	var files [][]mapAt
-	var held []record
 	var maps []mapAt
-	extents, large := 0, false
-	off := int64(0)
-	write := func(r record) error {
-		data, err := manifest.EncodeMap(appendExtents(nil, r.Places, archives))
-		if err != nil {
-			return err
-		}
-		at, err := w.Add(archive.Segment{Name: archive.MapName(r.Path, off), Data: data, Chunk: len(data), Sums: []archive.ChunkSum{archive.SumOf(data)}})
-		maps = append(maps, mapAt{at, manifest.HashOf(data)})
-		off += manifest.MapSpan
-		return err
-	}
 	for r, err := range c.draft.records() {
+		switch {
+		case err != nil:
+			return nil, err
+		case r.Again:
+			maps = nil
+			continue
+		case !r.Large:
+			continue
+		}
+		data, err := manifest.EncodeMap(appendExtents(nil, r.Places, archives))
 		if err != nil {
 			return nil, err
 		}
-		if r.Again {
-			held, maps, extents, large, off = held[:0], nil, 0, false, 0
-			continue
+		off := manifest.MapSpan * int64(len(maps))
+		at, err := w.Add(archive.Segment{Name: archive.MapName(r.Path, off), Data: data, Chunk: len(data), Sums: []archive.ChunkSum{archive.SumOf(data)}})
+		if err != nil {
+			return nil, err
 		}
-		extents += len(r.Places)
-		held = append(held, r)
-		if large = large || extents > manifest.MaxInline; large {
-			for _, h := range held {
-				if err := write(h); err != nil {
-					return nil, err
-				}
-			}
-			held = held[:0]
-		}
+		maps = append(maps, mapAt{at, manifest.HashOf(data)})
 		if r.File != nil {
-			if large {
-				files = append(files, maps)
-			}
-			held, maps, extents, large, off = held[:0], nil, 0, false, 0
+			files = append(files, maps)
+			maps = nil
 		}
 	}
 	return files, nil

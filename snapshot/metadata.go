@@ -10,18 +10,18 @@ import (
 
 // line begins the line of a file: everything that is known of it but its content.
 func (r *reader) line(rel string, fi fs.FileInfo, typ manifest.FileType) *manifest.File {
-	f := &manifest.File{
-		Path: r.c.path(rel), Type: typ, Mode: unixMode(fi.Mode()),
-		UID: manifest.NoOwner, GID: manifest.NoOwner, ModTime: manifest.TimestampOf(fi.ModTime()),
-	}
+	f := &manifest.File{Path: r.c.path(rel), Type: typ, UID: manifest.NoOwner, GID: manifest.NoOwner}
+	r.describe(f, fi)
+	return f
+}
+
+// describe sets mode, owner and time.
+func (r *reader) describe(f *manifest.File, fi fs.FileInfo) {
+	f.Mode, f.ModTime = unixMode(fi.Mode()), manifest.TimestampOf(fi.ModTime())
 	if st, ok := statOf(fi); ok {
 		f.UID, f.GID = st.uid, st.gid
 		f.User, f.Group = r.owners.user(st.uid), r.owners.group(st.gid)
-		if typ == manifest.Regular && st.links > 1 {
-			f.Links = st.links
-		}
 	}
-	return f
 }
 
 // unixMode returns the permission, setuid, setgid and sticky bits as stat(2) has them.
@@ -46,31 +46,30 @@ type stat struct {
 	dev, ino uint64
 }
 
-// atRest reports whether a file was not touched between two looks at it.
-func atRest(a, b fs.FileInfo) bool {
-	ca, _ := changeTime(a)
-	cb, _ := changeTime(b)
-	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && ca.Equal(cb)
-}
-
-// links finds files that have several names. The first name of each in walk order has the content; the others refer to it.
+// links finds files that have several names. The first name of each in walk order that was captured has the content; the others
+// refer to it.
 type links struct{ paths map[[2]uint64]string }
 
-// first returns the first name of a file that was met before under another one, or "".
-func (l *links) first(fi fs.FileInfo, path string) string {
+// first returns the name under which a file was captured before, or "".
+func (l *links) first(fi fs.FileInfo) string {
 	st, ok := statOf(fi)
 	if !ok || st.links < 2 {
 		return ""
 	}
-	key := [2]uint64{st.dev, st.ino}
-	if first, ok := l.paths[key]; ok {
-		return first
+	return l.paths[[2]uint64{st.dev, st.ino}]
+}
+
+// add notes in the line of a file that it has several names, and remembers this one.
+func (l *links) add(fi fs.FileInfo, f *manifest.File) {
+	st, ok := statOf(fi)
+	if !ok || st.links < 2 {
+		return
 	}
+	f.Links = st.links
 	if l.paths == nil {
 		l.paths = map[[2]uint64]string{}
 	}
-	l.paths[key] = path
-	return ""
+	l.paths[[2]uint64{st.dev, st.ino}] = f.Path
 }
 
 // owners looks up names of users and groups, each once.

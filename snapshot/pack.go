@@ -22,10 +22,14 @@ type item struct {
 	file   *manifest.File // on the first item of a file; its Size is what is expected
 	block  []byte         // the next bytes
 	again  bool           // forget the bytes so far: the file is read once more
-	digest chan<- manifest.Hash
+	prefix int64          // with again: how many bytes of it there is to be a digest of
+	digest chan<- digests
 	drop   bool // the file could not be read to its end: it has no line
 	end    bool // the file is complete, and all of its line but digest and extents is right
 }
+
+// digests are those of the bytes of a file so far.
+type digests struct{ all, prefix manifest.Hash }
 
 // A packer hashes files, cuts them into chunks, packs those that are not zeros into segments, and writes lines to the draft.
 type packer struct {
@@ -33,7 +37,9 @@ type packer struct {
 	file    *manifest.File
 	digest  hash.Hash
 	off     int64 // bytes of the file so far
-	json    bool  // the file should be JSON
+	mark    int64 // where the prefix ends whose digest may be asked for
+	prefix  manifest.Hash
+	json    bool // the file should be JSON
 	badJSON bool
 
 	seg     []byte // new bytes that are not packed yet
@@ -57,17 +63,16 @@ func newPacker(c *capture) *packer {
 }
 
 func (p *packer) take(it item) error {
-	if it.file != nil {
+	if it.file != nil && !it.again {
 		p.begin(it.file)
 	}
-	if it.again || it.drop {
-		if err := p.flush(); err != nil {
+	if it.again {
+		if err := p.again(it); err != nil {
 			return err
 		}
-		if err := p.extents.again(); err != nil {
-			return err
-		}
-		p.restart()
+	}
+	if it.drop {
+		return p.drop()
 	}
 	if len(it.block) > 0 {
 		if err := p.block(it.block); err != nil {
@@ -75,7 +80,7 @@ func (p *packer) take(it item) error {
 		}
 	}
 	if it.digest != nil {
-		it.digest <- manifest.Hash(p.digest.Sum(nil))
+		it.digest <- digests{manifest.Hash(p.digest.Sum(nil)), p.prefix}
 	}
 	if it.end {
 		return p.end()
@@ -87,15 +92,37 @@ func (p *packer) begin(f *manifest.File) {
 	p.file = f
 	p.extents.begin(f.Path)
 	p.memory.forget()
-	p.json = strings.HasSuffix(f.Path, ".json") && f.Size > 0 && f.Size <= blockSize
-	p.restart()
+	p.json = strings.HasSuffix(f.Path, ".json") && f.SQLite == nil
+	p.restart(0)
 }
 
-func (p *packer) restart() {
-	p.digest.Reset()
-	p.off = 0
-	p.badJSON = false
+// again begins another attempt at the file. What the last one was packed to is remembered, so it must all be packed.
+func (p *packer) again(it item) error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if it.file != nil {
+		p.file = it.file
+	}
 	p.memory.again()
+	p.restart(it.prefix)
+	if it.prefix == 0 {
+		p.digest.Sum(p.prefix[:0])
+	}
+	return p.extents.again()
+}
+
+// drop forgets the file.
+func (p *packer) drop() error {
+	p.seg, p.sums, p.waiting = p.seg[:0], p.sums[:0], p.waiting[:0]
+	return p.extents.again()
+}
+
+func (p *packer) restart(mark int64) {
+	p.digest.Reset()
+	p.off, p.mark = 0, mark
+	p.prefix = manifest.Hash{}
+	p.badJSON = false
 }
 
 func (p *packer) chunk() int {
@@ -110,10 +137,10 @@ var zeroChunk [64 << 10]byte
 
 // block packs the next bytes of the file. Only the last block of a file is not a whole number of chunks.
 func (p *packer) block(b []byte) error {
-	p.digest.Write(b)
+	p.hash(b)
 	p.c.t.opts.Meter.Add(int64(len(b)))
-	if p.json {
-		p.badJSON = !json.Valid(b)
+	if p.json { // as long as it fits into one block
+		p.badJSON = p.off == 0 && !json.Valid(b)
 	}
 	chunk := p.chunk()
 	for len(b) > 0 {
@@ -125,6 +152,15 @@ func (p *packer) block(b []byte) error {
 		p.off += int64(n)
 	}
 	return nil
+}
+
+func (p *packer) hash(b []byte) {
+	if n := p.mark - p.off; n > 0 && n <= int64(len(b)) {
+		p.digest.Write(b[:n])
+		p.digest.Sum(p.prefix[:0])
+		b = b[n:]
+	}
+	p.digest.Write(b)
 }
 
 // one packs one chunk.
@@ -217,15 +253,16 @@ func (p *packer) end() error {
 
 // extents joins the places of a file to extents and writes them to the draft, one record for each MapSpan.
 type extents struct {
-	draft  *draft
-	path   string
-	places []archive.Place
-	span   int64 // bytes in places
-	total  int   // places in earlier records
+	draft   *draft
+	path    string
+	places  []archive.Place // of this record
+	span    int64           // bytes in places
+	total   int             // extents in earlier records
+	written bool            // there are earlier records
 }
 
 func (e *extents) begin(path string) {
-	e.path, e.places, e.span, e.total = path, e.places[:0], 0, 0
+	*e = extents{draft: e.draft, path: path, places: e.places[:0]}
 }
 
 func (e *extents) add(at archive.Place) error {
@@ -235,7 +272,10 @@ func (e *extents) add(at archive.Place) error {
 				return err
 			}
 			e.total += len(e.places)
-			e.places, e.span = e.places[:0], 0
+			if e.places[len(e.places)-1].Archive == zeros && at.Archive == zeros {
+				e.total-- // one run of zeros, which is cut only here
+			}
+			e.places, e.span, e.written = e.places[:0], 0, true
 		}
 		n := min(at.Len, manifest.MapSpan-e.span)
 		e.join(archive.Place{Archive: at.Archive, Off: at.Off, Len: n})
@@ -263,19 +303,16 @@ func (e *extents) join(at archive.Place) {
 
 // again forgets the extents of the file so far.
 func (e *extents) again() error {
-	written := e.total > 0
+	written := e.written
 	e.begin(e.path)
 	if !written {
 		return nil
 	}
-	return e.draft.add(record{Again: true})
+	return e.draft.add(record{Path: e.path, Again: true})
 }
 
 func (e *extents) end(f *manifest.File) error {
-	if e.total+len(e.places) > manifest.MaxInline {
-		e.draft.large = true
-	}
-	return e.draft.add(record{Path: e.path, Places: e.places, File: f})
+	return e.draft.add(record{Path: e.path, Places: e.places, File: f, Large: e.total+len(e.places) > manifest.MaxInline})
 }
 
 // memory remembers what the last attempt at a file was packed to, chunk by chunk, so that when a file is read

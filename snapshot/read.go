@@ -3,13 +3,14 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
+	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
 )
@@ -38,9 +39,12 @@ func newReader(ctx context.Context, c *capture) *reader {
 // source reads the whole source.
 func (r *reader) source() error {
 	c := r.c
+	if c.err != nil {
+		return nil
+	}
 	switch c.kind {
 	case manifest.DirectorySource:
-		return r.directory(".", c.info)
+		return r.directory(".")
 	case manifest.SQLiteSource:
 		return r.database(".", c.info, c.pinned)
 	}
@@ -86,10 +90,13 @@ func (r *reader) problem(kind, rel string, err error) {
 // gone reports an entry that cannot be read. That it vanished after it was listed is the life of a live directory; anything
 // else makes the snapshot incomplete.
 func (r *reader) gone(rel string, err error) error {
-	if ctxErr := r.ctx.Err(); ctxErr != nil {
+	switch {
+	case r.ctx.Err() != nil:
 		return context.Cause(r.ctx)
-	}
-	if errors.Is(err, fs.ErrNotExist) && rel != "." {
+	case rel == ".":
+		r.c.err = err
+	case errors.Is(err, fs.ErrNotExist):
+		r.c.seen.absent(time.Now())
 		r.problem(problemVanished, rel, nil)
 		return nil
 	}
@@ -97,32 +104,47 @@ func (r *reader) gone(rel string, err error) error {
 	return nil
 }
 
+// skip reports an entry that has no content to be captured.
+func (r *reader) skip(rel string, why error) {
+	if rel == "." {
+		r.c.err = why
+		r.problem(problemUnreadable, rel, why)
+		return
+	}
+	r.problem(problemSkipped, rel, why)
+}
+
 // directory hands on a directory and all below it.
-func (r *reader) directory(rel string, fi fs.FileInfo) error {
-	if err := r.ctx.Err(); err != nil {
+func (r *reader) directory(rel string) error {
+	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
+	}
+	stat := func() (fs.FileInfo, error) { return os.Lstat(r.abs(rel)) }
+	first, err := look(stat)
+	if err != nil {
+		return r.gone(rel, err)
+	}
+	if rel != "." && r.c.t.avoided(first.FileInfo) {
+		return nil
 	}
 	entries, err := os.ReadDir(r.abs(rel))
 	if err != nil {
-		if rel == "." {
-			return err
-		}
 		return r.gone(rel, err)
 	}
-	r.c.seen.file(fi, r.c.t.opts.Now())
-	if err := r.send(item{file: r.line(rel, fi, manifest.Directory), end: true}); err != nil {
-		return err
+	last, err := look(stat)
+	if err != nil {
+		return r.gone(rel, err)
 	}
-	names := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		names[e.Name()] = true
+	r.note(first, last)
+	if err := r.send(item{file: r.line(rel, last.FileInfo, manifest.Directory), end: true}); err != nil {
+		return err
 	}
 	for _, e := range entries {
 		child := filepath.Join(rel, e.Name())
-		if db, ok := sqlitedb.SidecarOf(e.Name()); ok && names[db] && r.holdsDatabase(filepath.Join(rel, db)) {
+		if e.IsDir() && strings.HasPrefix(e.Name(), layout.StagingPrefix) {
 			continue
 		}
-		if excluded(r.c.Source.Exclude, filepath.ToSlash(child)) {
+		if r.isSidecar(rel, e.Name(), entries) || excluded(r.c.Source.Exclude, filepath.ToSlash(child)) {
 			continue
 		}
 		if err := r.entry(child, e); err != nil {
@@ -130,6 +152,16 @@ func (r *reader) directory(rel string, fi fs.FileInfo) error {
 		}
 	}
 	return nil
+}
+
+// isSidecar reports whether a file belongs to a database in the same directory, of which entries are all, by name.
+func (r *reader) isSidecar(rel, name string, entries []fs.DirEntry) bool {
+	db, ok := sqlitedb.SidecarOf(name)
+	if !ok {
+		return false
+	}
+	_, ok = slices.BinarySearchFunc(entries, db, func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) })
+	return ok && r.holdsDatabase(filepath.Join(rel, db))
 }
 
 // holdsDatabase reports whether a file is a SQLite database, whose sidecars are then part of it.
@@ -148,30 +180,42 @@ func (r *reader) entry(rel string, e fs.DirEntry) error {
 	case 0:
 		return r.regular(rel)
 	case fs.ModeDir:
-		fi, err := e.Info()
-		if err != nil {
-			return r.gone(rel, err)
-		}
-		if r.c.t.avoided(fi) {
-			return nil
-		}
-		return r.directory(rel, fi)
+		return r.directory(rel)
 	case fs.ModeSymlink:
-		fi, err := e.Info()
-		if err != nil {
-			return r.gone(rel, err)
-		}
-		target, err := os.Readlink(r.abs(rel))
-		if err != nil {
-			return r.gone(rel, err)
-		}
-		r.c.seen.file(fi, r.c.t.opts.Now())
-		f := r.line(rel, fi, manifest.Symlink)
-		f.Link = target
-		return r.send(item{file: f, end: true})
+		return r.symlink(rel)
 	}
-	r.problem(problemSkipped, rel, errors.New("it is a "+kindOf(e.Type())))
+	r.skip(rel, errors.New("it is a "+kindOf(e.Type())))
 	return nil
+}
+
+// symlink hands on a symbolic link. Where it leads is not followed.
+func (r *reader) symlink(rel string) error {
+	stat := func() (fs.FileInfo, error) { return os.Lstat(r.abs(rel)) }
+	first, err := look(stat)
+	if err != nil {
+		return r.gone(rel, err)
+	}
+	target, err := os.Readlink(r.abs(rel))
+	if err != nil {
+		return r.gone(rel, err)
+	}
+	last, err := look(stat)
+	if err != nil {
+		return r.gone(rel, err)
+	}
+	r.note(first, last)
+	f := r.line(rel, last.FileInfo, manifest.Symlink)
+	f.Link = target
+	return r.send(item{file: f, end: true})
+}
+
+// note collects when something was as it was read between two looks at it.
+func (r *reader) note(first, last sight) {
+	if first.sameAs(last) && first.settled() {
+		r.c.seen.rest(first, last)
+	} else {
+		r.c.seen.at(last.at)
+	}
 }
 
 func kindOf(m fs.FileMode) string {
@@ -193,22 +237,22 @@ func (r *reader) regular(rel string) error {
 		return r.gone(rel, err)
 	}
 	defer f.Close()
-	fi, err := f.Stat()
+	seen, err := look(f.Stat)
 	if err != nil {
 		return r.gone(rel, err)
 	}
-	if !fi.Mode().IsRegular() {
-		r.problem(problemSkipped, rel, errors.New("it is no longer a regular file"))
+	if !seen.Mode().IsRegular() {
+		r.skip(rel, errors.New("it is no longer a regular file"))
 		return nil
 	}
-	if first := r.links.first(fi, r.c.path(rel)); first != "" {
+	if first := r.links.first(seen.FileInfo); first != "" {
 		return r.send(item{file: &manifest.File{Path: r.c.path(rel), Type: manifest.Hardlink, Link: first, UID: manifest.NoOwner, GID: manifest.NoOwner}, end: true})
 	}
 	var header [16]byte
-	if fi.Size() >= 512 && r.c.kind == manifest.DirectorySource {
+	if seen.Size() >= 512 && r.c.kind == manifest.DirectorySource {
 		if n, _ := f.ReadAt(header[:], 0); sqlitedb.IsDatabase(header[:n]) {
-			f.Close()
-			taken, err := r.met(rel, fi)
+			f.Close() // before it is pinned; see package sqlitedb
+			taken, err := r.met(rel, seen.FileInfo)
 			if err != nil || taken {
 				return err
 			}
@@ -216,9 +260,12 @@ func (r *reader) regular(rel string) error {
 				return r.gone(rel, err)
 			}
 			defer f.Close()
+			if seen, err = look(f.Stat); err != nil {
+				return r.gone(rel, err)
+			}
 		}
 	}
-	return r.plain(rel, f, fi)
+	return r.plain(rel, f, seen)
 }
 
 // met captures a database that the walk met, and reports false if it is none after all.
@@ -231,122 +278,6 @@ func (r *reader) met(rel string, fi fs.FileInfo) (bool, error) {
 		return true, r.gone(rel, err)
 	}
 	return true, r.database(rel, fi, p)
-}
-
-// maxAttempts is how often a file is read that changes while it is read.
-const maxAttempts = 3
-
-// plain hands on the content of a file that is open. It reads exactly the size that the file has at the beginning, and
-// looks afterwards whether it was at rest. If not, it reads again: content that is found twice is taken, with a mark if the file
-// has grown beyond it; what does not settle is taken as it is, and marked.
-func (r *reader) plain(rel string, f *os.File, fi fs.FileInfo) error {
-	line := r.line(rel, fi, manifest.Regular)
-	size := fi.Size()
-	line.Size = size
-	if err := r.send(item{file: line}); err != nil {
-		return err
-	}
-	var last manifest.Hash
-	for attempt := 1; ; attempt++ {
-		n, err := r.content(f, size)
-		if err != nil {
-			return r.failed(rel, line, err)
-		}
-		now, err := f.Stat()
-		if err != nil {
-			return r.failed(rel, line, err)
-		}
-		if n == size && atRest(fi, now) {
-			break
-		}
-		digest, err := r.digestSoFar()
-		if err != nil {
-			return err
-		}
-		if attempt > 1 && digest == last && n == size {
-			if now.Size() > size {
-				line.Marked = manifest.MarkGrew
-			}
-			break
-		}
-		if attempt == maxAttempts {
-			line.Marked = manifest.MarkChanged
-			break
-		}
-		last, size, fi = digest, min(size, now.Size()), now
-		if attempt > 1 {
-			size = now.Size()
-		}
-		select {
-		case <-time.After(time.Duration(attempt) * 10 * time.Millisecond):
-		case <-r.ctx.Done():
-			return context.Cause(r.ctx)
-		}
-		if err := r.send(item{again: true}); err != nil {
-			return err
-		}
-	}
-	if now, err := f.Stat(); err == nil {
-		r.c.seen.file(now, r.c.t.opts.Now())
-	}
-	switch line.Marked {
-	case manifest.MarkChanged:
-		r.c.seen.fuzzy = true
-		r.problem(problemChanged, rel, errors.New("it changed each time that it was read"))
-	case manifest.MarkGrew:
-		r.problem(problemGrew, rel, fmt.Errorf("it was appended to; the first %d bytes were taken", size))
-	}
-	return r.send(item{end: true})
-}
-
-// failed ends a file that could not be read to its end: it has no line, and the snapshot is incomplete.
-func (r *reader) failed(rel string, line *manifest.File, err error) error {
-	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx)
-	}
-	r.problem(problemUnreadable, rel, err)
-	return r.send(item{drop: true})
-}
-
-// content hands on the first size bytes of f, or fewer if there are no more.
-func (r *reader) content(f *os.File, size int64) (int64, error) {
-	for off := int64(0); off < size; {
-		b, err := r.block()
-		if err != nil {
-			return off, err
-		}
-		n, err := f.ReadAt(b[:min(blockSize, size-off)], off)
-		if err != nil && !errors.Is(err, io.EOF) {
-			r.recycle(b)
-			return off, err
-		}
-		if n == 0 {
-			r.recycle(b)
-			return off, nil
-		}
-		if n < blockSize && off+int64(n) < size {
-			size = off + int64(n) // cut short by somebody else
-		}
-		off += int64(n)
-		if err := r.send(item{block: b[:n]}); err != nil {
-			return off, err
-		}
-	}
-	return size, nil
-}
-
-// digestSoFar asks the packer for the digest of what it was given of this file.
-func (r *reader) digestSoFar() (manifest.Hash, error) {
-	reply := make(chan manifest.Hash, 1)
-	if err := r.send(item{digest: reply}); err != nil {
-		return manifest.Hash{}, err
-	}
-	select {
-	case h := <-reply:
-		return h, nil
-	case <-r.ctx.Done():
-		return manifest.Hash{}, context.Cause(r.ctx)
-	}
 }
 
 // openNoFollow opens a file for reading, but neither follows a symbolic link nor waits for a pipe's other end.

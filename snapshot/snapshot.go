@@ -103,10 +103,8 @@ func Take(ctx context.Context, sources []Source, opts Options) (*Result, error) 
 	if err := t.capture(ctx); err != nil {
 		return nil, err
 	}
-	for _, c := range t.captures {
-		if err := c.sameRoot(); err != nil {
-			return nil, err
-		}
+	if err := t.check(); err != nil {
+		return nil, err
 	}
 	head, err := t.assemble(ctx)
 	if err != nil {
@@ -130,6 +128,7 @@ type take struct {
 	pool     *archive.Pool
 	avoid    []fs.FileInfo
 	captures []*capture // ascending by name
+	captured []*capture // those of which there is something
 	omitted  []manifest.Omission
 	problems problems
 	extras   []*archive.Writer // of maps and pieces
@@ -149,11 +148,12 @@ type capture struct {
 	draft  *draft
 	seen   instants
 	line   manifest.Source
+	err    error // why there is nothing of the source, if so
 }
 
 // open looks at every source and decides what it is.
 func (t *take) open(sources []Source) error {
-	for _, dir := range t.opts.Avoid {
+	for _, dir := range append([]string{t.scratch}, t.opts.Avoid...) {
 		if fi, err := os.Stat(dir); err == nil {
 			t.avoid = append(t.avoid, fi)
 		}
@@ -191,7 +191,7 @@ func (t *take) open(sources []Source) error {
 }
 
 func (t *take) look(s Source) (*capture, error) {
-	c := &capture{t: t, Source: s, seen: instants{began: t.began}}
+	c := &capture{t: t, Source: s}
 	var err error
 	if c.root, err = filepath.EvalSymlinks(s.Path); err != nil {
 		return nil, err
@@ -246,8 +246,13 @@ func (t *take) pin(ctx context.Context) error {
 			c.kind = manifest.FileSource // it begins like one, and is none; its bytes are what there is
 			continue
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
-			return fmt.Errorf("source %s: %w", c.Source.Name, err)
+			c.err = err
+			t.problems.add(problemUnreadable, c.Source.Name, c.path("."), err)
+			continue
 		}
 		c.pinned = p
 	}
@@ -256,18 +261,22 @@ func (t *take) pin(ctx context.Context) error {
 
 func (t *take) close() {
 	for _, c := range t.captures {
-		if c.pinned != nil {
-			c.pinned.Close()
-		}
-		if c.writer != nil {
-			c.writer.Discard()
-		}
-		if c.draft != nil {
-			c.draft.close()
-		}
+		c.close()
 	}
 	for _, w := range t.extras {
 		w.Discard()
+	}
+}
+
+func (c *capture) close() {
+	if c.pinned != nil {
+		c.pinned.Close()
+	}
+	if c.writer != nil {
+		c.writer.Discard()
+	}
+	if c.draft != nil {
+		c.draft.close()
 	}
 }
 
@@ -292,12 +301,13 @@ func (t *take) capture(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, c := range t.captures {
-		draft, err := newDraft(t.scratch)
-		if err != nil {
-			return err
+		var err error
+		if c.draft, err = newDraft(t.scratch); err != nil {
+			return fmt.Errorf("make a scratch file: %w", err)
 		}
-		c.draft = draft
 		c.writer = t.newWriter(gctx)
+	}
+	for _, c := range t.captures {
 		g.Go(func() error {
 			if err := c.run(gctx); err != nil {
 				return fmt.Errorf("source %s: %w", c.Source.Name, err)
@@ -334,9 +344,31 @@ func (c *capture) run(ctx context.Context) error {
 	return c.draft.finish()
 }
 
-// sameRoot reports that a source was replaced by another while it was captured: what was captured is
-// then of neither.
+// check looks at the sources again, and picks those of which there is something.
+func (t *take) check() error {
+	var errs []error
+	for _, c := range t.captures {
+		if c.line.Files == 0 {
+			errs = append(errs, fmt.Errorf("source %s: %w", c.Source.Name, c.err))
+			continue
+		}
+		if err := c.sameRoot(); err != nil {
+			return err
+		}
+		t.captured = append(t.captured, c)
+	}
+	if len(t.captured) == 0 {
+		return fmt.Errorf("nothing was captured: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// sameRoot reports that a source was replaced by another while it was captured: what was captured is then of neither. A
+// single file is an exception, for it was read through one descriptor, and to replace it by rename is how programs write it.
 func (c *capture) sameRoot() error {
+	if c.kind == manifest.FileSource {
+		return nil
+	}
 	fi, err := os.Stat(c.Source.Path)
 	if err == nil && !os.SameFile(fi, c.info) {
 		err = errors.New("it was replaced by another")
