@@ -161,14 +161,13 @@ func helpOf(path []string) string {
 	return fmt.Sprintf("lifeboat %s --help explains it", strings.Join(path, " "))
 }
 
-// nearest returns the name that was probably meant, or "": the one with the fewest letters to insert, remove or replace, at
-// most one in three.
+// nearest returns the name that was probably meant, or "".
 func nearest(name string, names []string) string {
 	slices.Sort(names)
-	best, least := "", len(name)/3+1
+	best, most := "", 0.85 // one letter that is wrong, missing, or in another's place, even in a short name
 	for _, n := range names {
-		if d := smetrics.WagnerFischer(name, n, 1, 1, 1); d < least {
-			best, least = n, d
+		if d := smetrics.JaroWinkler(name, n, 0.7, 4); d > most {
+			best, most = n, d
 		}
 	}
 	return best

@@ -90,12 +90,16 @@ The same with your application and a bucket:
 func (d *demonstration) app() string { return filepath.Join(d.machine, "ledger") }
 
 // work starts the application.
-func (d *demonstration) work(ctx context.Context) (err error) {
+func (d *demonstration) work(ctx context.Context) error {
 	d.say("\n1. An application at work: a database, a JSON registry and a vector store.")
 	if err := sampleapp.Create(ctx, d.app(), 1); err != nil {
 		return err
 	}
-	if d.writer, err = startDemoWriter(ctx, d.app()); err != nil {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if d.writer, err = startDemoWriter(ctx, self, d.app()); err != nil {
 		return err
 	}
 	d.say("   A second process moves money between %d accounts, as fast as it can, until step 3.", sampleapp.Accounts)

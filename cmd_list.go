@@ -38,9 +38,6 @@ type listing struct {
 // list shows every snapshot of every place.
 func list(s *session, c *cli.Context) error {
 	ctx := c.Context
-	if c.NArg() > 0 {
-		return usagef("lifeboat show SNAPSHOT tells of one, lifeboat ls SNAPSHOT shows its files", "list takes no arguments")
-	}
 	places, err := s.places(ctx)
 	if err != nil {
 		return err

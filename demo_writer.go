@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -23,13 +22,10 @@ type demoProcess struct {
 	complaint strings.Builder
 }
 
-// startDemoWriter returns when the application has committed its first transaction. That ctx is done ends it, as stop does.
-func startDemoWriter(ctx context.Context, dir string) (*demoProcess, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p := &demoProcess{cmd: exec.CommandContext(ctx, self, "demo", "--writer", dir)}
+// startDemoWriter starts the application in dir, which program, this one, has in it, and returns when it has committed its first
+// transaction. That ctx is done ends it, as stop does.
+func startDemoWriter(ctx context.Context, program, dir string) (*demoProcess, error) {
+	p := &demoProcess{cmd: exec.CommandContext(ctx, program, "demo", "--writer", dir)}
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -26,11 +27,26 @@ func globalFlags() []cli.Flag {
 // subcommand named help, which would stand in the way of a file of that name.
 func prepare(c *cli.Command) {
 	c.HideHelp = true
-	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usage(err) }
+	c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return badValue(err) }
 	c.Flags = append(c.Flags, globalFlags()...)
 	for _, sub := range c.Subcommands {
 		prepare(sub)
 	}
+}
+
+// A value that package flag refuses, in its words.
+var refusedValue = regexp.MustCompile(`^invalid (boolean )?value (".*") for (?:flag )?-([a-z-]+): `)
+
+// badValue says what is wrong with the value of a flag. Those that are refused are truth values and times: any other is taken.
+func badValue(err error) error {
+	m := refusedValue.FindStringSubmatch(err.Error())
+	if m == nil {
+		return usage(err)
+	}
+	if m[1] != "" {
+		return usagef("", "--%s=%s: want true or false", m[3], m[2])
+	}
+	return usagef("", "--%s %s: want a time such as 30s or 10m", m[3], m[2])
 }
 
 // wantsJSON looks for --json before the command line is parsed, so that an error of parsing is JSON too.

@@ -66,6 +66,9 @@ func runCommand(ctx context.Context, ui *ui, args []string, env environ.Env) err
 func newApp(ui *ui, env environ.Env) *cli.App {
 	s := func(do func(*session, *cli.Context) error) cli.ActionFunc {
 		return func(c *cli.Context) error {
+			if c.Command.ArgsUsage == "" && c.Args().Present() {
+				return usagef(helpOf(nil), "%s takes no arguments", c.Command.HelpName)
+			}
 			return do(newSession(c, ui, env), c)
 		}
 	}

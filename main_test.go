@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"lifeboat": main,
+		"nobody":   asNobody,
+	})
+}
+
+// TestScripts runs the scripts of testdata/script against the program, each as a stranger would type it. See
+// script_test.go for the words that they have beside those of package testscript.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			stores, err := filepath.Abs("testdata/stores")
+			if err != nil {
+				return err
+			}
+			// Nothing of the machine that the tests run on is used, nor is its state touched.
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("TZ", "UTC")
+			e.Setenv("STORES", stores)
+			e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			return nil
+		},
+		Condition: condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":     exits,
+			"json":      checkJSON,
+			"capture":   capture,
+			"write":     write,
+			"flip":      flip,
+			"same":      same,
+			"hardlink":  hardlink,
+			"mtime":     setTime,
+			"sql":       runSQL,
+			"lock":      lock,
+			"unlock":    unlock,
+			"await":     await,
+			"empty":     empty,
+			"writer":    writer,
+			"whole":     whole,
+			"nowriters": noWriters,
+		},
+	})
+}
+
+// asNobody runs the program as a user who may not do everything. Its first argument is the program's name.
+func asNobody() {
+	os.Args = os.Args[1:]
+	dropPrivileges()
+	main()
+}
