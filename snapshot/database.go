@@ -28,7 +28,7 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned) error 
 			return r.send(item{end: true})
 		}
 		if errors.Is(err, sqlitedb.ErrChanged) && n < maxPins {
-			if p, err = sqlitedb.Pin(r.ctx, r.abs(rel), sqlitedb.Options{Scratch: r.c.t.scratch}); err == nil {
+			if p, err = r.c.t.pinOne(r.ctx, r.abs(rel)); err == nil {
 				continue
 			}
 		}

@@ -270,7 +270,7 @@ func (r *reader) regular(rel string) error {
 
 // met captures a database that the walk met, and reports false if it is none after all.
 func (r *reader) met(rel string, fi fs.FileInfo) (bool, error) {
-	p, err := sqlitedb.Pin(r.ctx, r.abs(rel), sqlitedb.Options{Scratch: r.c.t.scratch})
+	p, err := r.c.t.pinOne(r.ctx, r.abs(rel))
 	switch {
 	case errors.Is(err, sqlitedb.ErrNotDatabase):
 		return false, nil

@@ -104,8 +104,8 @@ func TestRoundTripOfSizes(t *testing.T) {
 	}
 }
 
-// database makes a database that holds something.
-func database(t *testing.T, path string, pageSize int, wal bool) *sql.DB {
+// openDatabase opens a database as its application does.
+func openDatabase(t *testing.T, path string) *sql.DB {
 	t.Helper()
 	db, err := sqlitedb.OpenApp(path)
 	if err != nil {
@@ -113,6 +113,13 @@ func database(t *testing.T, path string, pageSize int, wal bool) *sql.DB {
 	}
 	t.Cleanup(func() { db.Close() })
 	db.SetMaxOpenConns(1)
+	return db
+}
+
+// database makes a database that holds something.
+func database(t *testing.T, path string, pageSize int, wal bool) *sql.DB {
+	t.Helper()
+	db := openDatabase(t, path)
 	mode := "delete"
 	if wal {
 		mode = "wal"

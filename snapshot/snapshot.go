@@ -60,10 +60,11 @@ type Options struct {
 	Target Target
 	Stored func(a *manifest.Archive) error // told of each archive once it is stored; see archive.Options
 
-	Avoid   []string // directories that are never captured: the stores themselves
-	Scratch string   // directory for temporary files; default the system's
-	Meter   *progress.Meter
-	Now     func() time.Time // default time.Now
+	Avoid    []string      // directories that are never captured: the stores themselves
+	Scratch  string        // directory for temporary files; default the system's
+	LockWait time.Duration // how long to wait for a database that somebody has locked; 0 means 10 seconds
+	Meter    *progress.Meter
+	Now      func() time.Time // default time.Now
 }
 
 // A Result is a snapshot that was committed.
@@ -241,7 +242,7 @@ func (t *take) pin(ctx context.Context) error {
 		if c.kind != manifest.SQLiteSource {
 			continue
 		}
-		p, err := sqlitedb.Pin(ctx, c.Source.Path, sqlitedb.Options{Scratch: t.scratch})
+		p, err := t.pinOne(ctx, c.Source.Path)
 		if errors.Is(err, sqlitedb.ErrNotDatabase) {
 			c.kind = manifest.FileSource // it begins like one, and is none; its bytes are what there is
 			continue
@@ -257,6 +258,10 @@ func (t *take) pin(ctx context.Context) error {
 		c.pinned = p
 	}
 	return nil
+}
+
+func (t *take) pinOne(ctx context.Context, path string) (*sqlitedb.Pinned, error) {
+	return sqlitedb.Pin(ctx, path, sqlitedb.Options{Scratch: t.scratch, Wait: t.opts.LockWait})
 }
 
 func (t *take) close() {
