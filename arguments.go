@@ -34,7 +34,7 @@ func arrange(commands []*cli.Command, args []string) ([]string, error) {
 			}
 			continue
 		}
-		name, _, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		name, value, hasValue := strings.Cut(strings.TrimLeft(arg, "-"), "=")
 		switch takesValue, ok := known[name]; {
 		case name == "h" || name == "help":
 			return append([]string{args[0], "help", "--"}, path...), nil
@@ -42,10 +42,10 @@ func arrange(commands []*cli.Command, args []string) ([]string, error) {
 			path = []string{"version"}
 		case !ok:
 			return nil, unknownFlag(name, path, known)
+		case hasValue && value == "", takesValue && !hasValue && (i+1 == len(args) || noValue(args[i+1], known)):
+			return nil, usagef(helpOf(path), "--%s needs a value", name)
 		case !takesValue || hasValue:
 			flags = append(flags, arg)
-		case i+1 == len(args) || args[i+1] == "--" || isKnown(args[i+1], known):
-			return nil, usagef(helpOf(path), "--%s needs a value", name)
 		default:
 			i++
 			flags = append(flags, arg, args[i])
@@ -116,11 +116,12 @@ func flagsOf(commands ...*cli.Command) map[string]bool {
 
 func isFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
-// isKnown reports whether a word is one of the flags, and so not the value of another.
-func isKnown(arg string, known map[string]bool) bool {
+// noValue reports whether a word cannot be the value of a flag: the next flag, or nothing, as when a variable of the shell
+// is empty.
+func noValue(arg string, known map[string]bool) bool {
 	name, dashed := strings.CutPrefix(arg, "--")
 	_, ok := known[name]
-	return dashed && ok
+	return arg == "" || dashed && (ok || name == "")
 }
 
 func unknownFlag(name string, path []string, known map[string]bool) error {

@@ -89,7 +89,7 @@ func (s *session) printRestored(res *restore.Result) {
 			sound++
 			continue
 		}
-		s.warn("%s: integrity check: %s: %s (when it was captured: %s)", oneLine(d.Path), d.Integrity, printable(d.Detail), d.Captured)
+		s.warn("%s: integrity check: %s (when it was captured: %s): %s", oneLine(d.Path), d.Integrity, d.Captured, printable(d.Detail))
 	}
 	if len(res.Databases) > 0 {
 		s.say("  %d of %s passed the integrity check", sound, count(int64(len(res.Databases)), "database"))

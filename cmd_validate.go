@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -136,7 +137,7 @@ func (s *session) printReport(r *validate.Report) {
 	}
 	s.print("BAD  %s at %s: %s", r.Stamp, r.Store, count(int64(len(r.Findings)), "finding"))
 	for _, f := range r.Findings {
-		s.print("     %s: %s: %s", f.Code, oneLine(f.Object), printable(f.Detail))
+		s.print("     %s: %s: %s", f.Code, oneLine(f.Object), strings.ReplaceAll(printable(strings.TrimSpace(f.Detail)), "\n", "\n         "))
 		shown := len(f.Files)
 		if !s.verbose {
 			shown = min(shown, 10)

@@ -86,7 +86,10 @@ func wholeSeconds(s float64) string {
 	if s < 1 {
 		return "less than a second"
 	}
-	return (time.Duration(s) * time.Second).String()
+	if s < 100 {
+		return fmt.Sprintf("%.0f s", s)
+	}
+	return seconds(s)
 }
 
 func micros(us int64) string {

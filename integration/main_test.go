@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerDir); dir != "" {
 		os.Exit(beApplication(dir))
 	}
+	if os.Getenv(measure) != "" {
+		os.Exit(beMeasure())
+	}
 	code := miniotest.Main{M: m}.Run()
 	if binary.dir != "" {
 		os.RemoveAll(binary.dir)

@@ -3,6 +3,7 @@ package manifest_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestAllFilesRefuses(t *testing.T) {
 		{"no lines", validFiles, ``, `no lines`},
 		{"no first line", archivesLine + "\n", "", `no archives`},
 		{"first line of nothing", archivesLine, `{}`, `no archives`},
-		{"archive of zeros", `"#b"]`, `"#0"]`, `zeros`},
+		{"archive of zeros", `"#b"]`, `"#0"]`, `archive of zeros`},
 		{"archive that is no hash", `"#b"]`, `"b"]`, `"b" is not a SHA-256`},
 		{"archives null", `["#a","#b"]`, `null`, `null`},
 		{"white line", empty + "\n", empty + "\n\n", `line 8`},
@@ -221,6 +222,7 @@ func TestAllFilesRefuses(t *testing.T) {
 		{"source that is not listed", `"raw_link":"/w=="}` + "\n", `"raw_link":"/w=="}` + "\n" + file(`other/e`) + "\n", `"other/e": its source`},
 		{"source before", conf, replace(t, conf, "conf/app.json", "boot/app.json"), `"boot/app.json": its source`},
 		{"source of no files", conf, ``, `"data": its source`},
+		{"last source of no files", strings.TrimPrefix(validFiles, conf), ``, `source "data" has no files`},
 		{"source that comes back", `"path":"data/l",`, `"path":"conf/l",`, `out of order`},
 		{"no root", `{"path":"data","type":"directory","mode":"0755","mtime":"1.000000000"}` + "\n", ``, `"data/a": its parent`},
 		{"root is a file", `{"path":"data","type":"directory","mode":"0755","mtime":"1.000000000"}`, file(`data`), `"data": the root`},
@@ -256,6 +258,31 @@ func TestAllFilesRefuses(t *testing.T) {
 			checkInvalid(t, err, tt.names)
 		})
 	}
+}
+
+// What was seen of one directory says nothing about the next one.
+func TestSourcesAreApart(t *testing.T) {
+	read := func(files []*manifest.File) error {
+		s := new(store)
+		h := s.snapshot(t, files, nil)
+		_, err := readAll(h, s)
+		return err
+	}
+	dir := func(path string) *manifest.File {
+		return &manifest.File{Path: path, Type: manifest.Directory, UID: -1, GID: -1}
+	}
+	first := []*manifest.File{dir("alpha"), dir("alpha/b"), dir("alpha/b/c"),
+		{Path: "alpha/b/c/d", Type: manifest.Regular, UID: -1, GID: -1, Links: 2}}
+	hard := func(to string) *manifest.File {
+		return &manifest.File{Path: "z/h", Type: manifest.Hardlink, UID: -1, GID: -1, Link: to}
+	}
+	named := &manifest.File{Path: "z/d", Type: manifest.Regular, UID: -1, GID: -1, Links: 2}
+	if err := read(append(slices.Clone(first), dir("z"), named, hard("z/d"))); err != nil {
+		t.Fatal(err)
+	}
+	checkInvalid(t, read(append(slices.Clone(first), dir("z"), named, hard("alpha/b/c/d"))), `"z/h": a hardlink to "alpha/b/c/d"`)
+	checkInvalid(t, read(append(slices.Clone(first), dir("z"), dir("z/b/c"))), `"z/b/c": its parent`)
+	checkInvalid(t, read(append(slices.Clone(first), dir("z/b"))), `"z/b": `)
 }
 
 // A hardlink stays in its source, even when the other one has a file with links.

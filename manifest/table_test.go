@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"lifeboat/manifest"
@@ -124,6 +125,27 @@ func TestPieceIsFullAtOneMiB(t *testing.T) {
 		} else if tt.over == 0 && len(pieces[0]) != head+pieceTarget {
 			t.Errorf("a full piece has %d bytes behind its first line", len(pieces[0])-head)
 		}
+	}
+}
+
+// A line that goes to the next piece leaves its archives out of the one before, and its numbers begin anew.
+func TestArchivesOfEachPiece(t *testing.T) {
+	line := func(path string, archives ...string) *manifest.File {
+		f := &manifest.File{Path: path, Type: manifest.Regular, UID: -1, GID: -1, SHA256: hex("1"), Chunk: 4096, User: string(make([]byte, 100_000))} // six bytes each, escaped
+		for _, a := range archives {
+			f.Extents = append(f.Extents, manifest.Extent{Archive: hex(a), Len: 1})
+			f.Size++
+		}
+		return f
+	}
+	pieces := piecesOf(t, line("data/a", "a", "b"), line("data/b", "c", "b", "d"), line("data/c", "d"))
+	for i, want := range []string{`{"archives":["#a","#b"]}`, `{"archives":["#c","#b","#d"]}`, `{"archives":["#d"]}`} {
+		if len(pieces) != 3 || !strings.HasPrefix(pieces[i], expand(want)+"\n") {
+			t.Fatalf("%d pieces; piece %d begins with %.300s, want %s", len(pieces), i, pieces[i], expand(want))
+		}
+	}
+	if want := `"extents":[[0,0,1],[1,0,1],[2,0,1]]`; !strings.Contains(pieces[1], want) {
+		t.Errorf("the second piece has not %s", want)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestHostileStores(t *testing.T) {
 				before := tree(t, store)
 				r := recoverytest.Run(t, script, store, "2026", dest)
 				mustRefuse := a.By == "both" || a.By == "py" && script == recoverytest.Python
-				if (mustRefuse || a.By == "lost") && r.Code != 4 || r.Code != 0 && r.Code != 4 {
+				if (mustRefuse || a.By == "lost" || a.By == "piece") && r.Code != 4 || r.Code != 0 && r.Code != 4 {
 					t.Errorf("exit code %d, want 4\n%s%s", r.Code, r.Stdout, r.Stderr)
 				}
 				if strings.Contains(r.Stderr, "Traceback") || strings.Contains(r.Stderr, "syntax") {
@@ -61,6 +61,9 @@ func TestHostileStores(t *testing.T) {
 				}
 				if a.By == "lost" && !strings.Contains(r.Stderr, "LOST     data/") {
 					t.Errorf("the lost file is not named:\n%s", r.Stderr)
+				}
+				if a.By == "piece" && !strings.Contains(r.Stderr, "DAMAGED  piece 1 of the files table") {
+					t.Errorf("the lost piece is not named:\n%s", r.Stderr)
 				}
 				onlyDest(t, parent)
 				if after := tree(t, store); after != before {
