@@ -68,7 +68,7 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 	h := &manifest.Head{
 		Format: manifest.Format, App: t.opts.App, Kind: t.opts.Kind, Stamp: t.opts.Stamp, Finished: now.UTC(),
 		Tool: t.opts.Tool, Host: t.opts.Host, Previous: t.opts.Previous,
-		State: t.problems.state(), Problems: t.problems.list, ProblemCount: t.problems.count, Omitted: t.omitted,
+		State: t.problems.state(), Problems: t.problems.sorted(), ProblemCount: t.problems.count, Omitted: t.omitted,
 	}
 	var together instants
 	for _, c := range t.captured {

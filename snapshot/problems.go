@@ -1,8 +1,11 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
+	"slices"
+	"strings"
 	"sync"
 
 	"lifeboat/internal/layout"
@@ -59,6 +62,20 @@ func (p *problems) addDetail(kind, source, path, detail string) {
 	if len(p.list) > manifest.MaxProblems {
 		p.list = p.list[:manifest.MaxProblems]
 	}
+}
+
+// sorted returns the list in an order that does not depend on which of several sources was faster.
+func (p *problems) sorted() []manifest.Problem {
+	slices.SortStableFunc(p.list, func(a, b manifest.Problem) int {
+		if a, b := a.Kind == layout.ProblemCorrupt, b.Kind == layout.ProblemCorrupt; a != b {
+			if a {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(strings.Compare(a.Source, b.Source), manifest.ComparePaths(a.Path, b.Path), strings.Compare(a.Kind, b.Kind))
+	})
+	return p.list
 }
 
 func (p *problems) state() manifest.State {
