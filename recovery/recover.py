@@ -180,7 +180,7 @@ class ProgramStream:
 
 
 class ModuleStream:
-    """The same through a module, which is a little faster."""
+    """The same through a module, where there is no program."""
 
     def __init__(self, path, offset):
         self.file = open(path, "rb")
@@ -205,13 +205,13 @@ class ModuleStream:
 
 def find_zstd():
     """A class with read and close, and the function of the module behind it."""
+    if shutil.which("zstd"):
+        return ProgramStream, None
     try:
         from compression import zstd
         return ModuleStream, zstd.ZstdFile
     except ImportError:
         pass
-    if shutil.which("zstd"):
-        return ProgramStream, None
     try:
         import zstandard
         return ModuleStream, lambda f: zstandard.ZstdDecompressor().stream_reader(f, read_across_frames=True)
@@ -495,6 +495,7 @@ class Line:
             unbase64(x[1], what)
         if self.type == "file":
             number(d.get("size"), what)
+            number(d.get("links", 0), what)
             digest(d.get("sha256"), what)
 
     @property
@@ -705,7 +706,7 @@ class Snapshot:
 
     def check(self, listed):
         """Checks the whole files table, before anything is written; returns the last line that uses each archive."""
-        last_use, dirs, previous, key = {}, [], None, b""
+        last_use, dirs, linkable, previous, key = {}, [], set(), None, b""
         count, total = 0, 0
         per_source = {name: [0, 0, 0] for name in self.sources}
         for n, line in enumerate(self.lines()):
@@ -723,7 +724,11 @@ class Snapshot:
             previous = path if line.type != "directory" else None
             if line.type == "directory":
                 dirs.append(path + b"/")
+            if line.type == "hardlink" and self.whole and line.link not in linkable:
+                raise Broken("%s: hard link to %s, which is no file that has links" % (what, show(line.link)))
             if line.type == "file":
+                if line.d.get("links"):
+                    linkable.add(path)
                 for sha in self._check_content(line, listed):
                     last_use[sha] = n
             count, total = count + 1, total + line.size

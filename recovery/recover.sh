@@ -22,8 +22,7 @@
 #     13  there is no such snapshot
 #     64  wrong arguments
 #
-# Needs jq 1.5 or later, zstd, and sha256sum, dd, sort, join, touch and the like as GNU coreutils or a recent busybox
-# have them. Owners are restored for root, by number. The setuid and setgid bits are restored only with
+# Needs jq 1.6 or later, zstd, and GNU coreutils (those of busybox are not enough, nor are those of BSD or macOS). Owners are restored for root, by number. The setuid and setgid bits are restored only with
 # LIFEBOAT_PRIVILEGED=1: whoever could write to the store could plant them. Extended attributes are not restored, and a
 # store is read less strictly than by recover.py, since jq takes the last of two equal keys and mends text that is not
 # UTF-8; recover.py is also much faster when there are many files or many small changes.
@@ -208,7 +207,7 @@ def mtime: if . == null then "-" elif word("-.0123456789") and length < 25 then 
 def mode: if . == null then "-" elif word("01234567") and length == 4 then . else broken("a mode that is none") end;
 def below($dir): .[0:$dir | length] == $dir and length > ($dir | length);
 def run: ($head[0].sources | list | map({key: .name, value: .type}) | from_entries) as $sources
-	| foreach ((inputs | [.]), []) as $in ({archives: [], key: [], dirs: [], leaf: null, n: 0, count: 0, sum: 0, lost: false, per: {}, line: null};
+	| foreach ((inputs | [.]), []) as $in ({archives: [], key: [], dirs: [], leaf: null, linkable: {}, n: 0, count: 0, sum: 0, lost: false, per: {}, line: null};
 	$in[0] as $l | .line = null
 	| if $in == [] then .line = {end: true}
 	elif $l == [$id, true] then .archives = null
@@ -227,6 +226,7 @@ def run: ($head[0].sources | list | map({key: .name, value: .type}) | from_entri
 		| if $l.type == "directory" then .dirs += [$key] | .leaf = null else .leaf = $key end
 		| .n += 1 | .per[$source] += 1 | .count += 1
 		| if $l.type == "file" then .sum += ($l.size | int(9007199254740991)) else . end
+		| if $l.type == "file" and ($l.links // 0) != 0 then .linkable[$path] = true else . end
 		| .line = {path: $path, show: (if $l.raw == null then $l.path | people else $path | shell[1:] end), source: $source, key: $key}
 	end;
 	$in[0] as $l
@@ -238,7 +238,7 @@ def run: ($head[0].sources | list | map({key: .name, value: .type}) | from_entri
 				and all($head[0].sources | list[]; .type == "directory" or .files == 1)
 			then empty else broken("the files do not add up") end
 		end
-	else .line as $i | .archives as $archives | .n as $n | try (
+	else .line as $i | .archives as $archives | .n as $n | .linkable as $linkable | .lost as $lost | try (
 		"\($n) \($l.mode | mode) \($l.uid | owner) \($l.gid | owner) \($l.mtime | mtime)" as $meta
 		| if $l.type == "directory" then "D \($meta) \($i.path | shell) \($i.show)"
 		elif $l.type == "file" then
@@ -255,7 +255,7 @@ def run: ($head[0].sources | list | map({key: .name, value: .type}) | from_entri
 			| if ($link | length) > 0 and ($link | length) <= 32768 and ($link | explode | index(0)) == null then . else broken("a target that is empty, too long or has a zero byte") end
 			| if $l.type == "symlink" then "L \($meta) \($i.path | shell) \($link | shell) \($i.show)"
 			else ($link | path) as $target
-				| if $target[0] == $i.source and $target < $i.key then "H \($n) \($i.path | shell) \($link | shell) \($i.show)"
+				| if $target[0] == $i.source and $target < $i.key and ($linkable[$link] or $lost) then "H \($n) \($i.path | shell) \($link | shell) \($i.show)"
 				else broken("a hard link to what is not an earlier file of its source") end
 			end
 		end) catch error(. + ": " + $i.show)
@@ -571,6 +571,10 @@ summary() {
 		echo "the snapshot is incomplete, since it was taken:" >&2
 		lines I "$T/info" >&2
 	fi
+	if [ "$(count "$T/placed")" != "$(count "$T/files")" ] && ! [ -s "$T/lost" ] && ! [ -s "$T/failed" ]; then
+		code=1
+		echo "not all files were written, and it is not known why" >&2
+	fi
 	if [ -s "$T/failed" ]; then
 		code=1
 		echo "$(count "$T/failed") things could not be written (see above)" >&2
@@ -639,8 +643,10 @@ for file in damaged lost failed made placed linked; do
 done
 echo ab >"$T/tar"
 cut_out 1 1 "$T/probe"
-[ "$(cat "$T/probe")" = b ] && dd if=/dev/null of="$T/probe" bs=1 oflag=seek_bytes seek=3 count=0 2>/dev/null ||
-	stop 1 "dd does not know iflag=skip_bytes,count_bytes and oflag=seek_bytes; GNU coreutils has one that does (or use recover.py)"
+if ! { [ "$(cat "$T/probe")" = b ] && dd if=/dev/null of="$T/probe" bs=1 oflag=seek_bytes seek=3 count=0 &&
+	touch -c -h -d @1.500000000 "$T/probe" && join "$T/probe" "$T/tar" && (sha256sum "$T/tar" | sha256sum -c); } >/dev/null 2>&1; then
+	stop 1 "dd, touch, join and sha256sum of GNU coreutils are needed, these here cannot do enough (or use recover.py)"
+fi
 
 manifest "manifests/$id.json.zst" "$id" || manifest "removed/$id.json.zst" "$id" || stop 13 "manifests/$id.json.zst cannot be read"
 plan

@@ -268,7 +268,10 @@ class Snapshot:
 
     def source(self, name, type, root, entries, optional=False, consistency="stable"):
         packer = Packer(self.store)
-        maps = []
+        names = {}  # how many names a file has
+        for e in entries:
+            if e.type == "hardlink":
+                names[e.link] = names.get(e.link, 1) + 1
         stats = {"files": 0, "bytes": 0, "databases": 0}
         for e in sorted(entries, key=lambda e: order(e.path)):
             path = b"/".join(p for p in (name.encode(), e.path) if p)
@@ -276,6 +279,7 @@ class Snapshot:
             stats["bytes"] += len(e.data)
             stats["databases"] += e.sqlite is not None
             if e.type == "file":
+                e.links = names.get(e.path)
                 self._content(packer, path, e)
             self.lines.append((path, e))
         packer.finish()
@@ -376,7 +380,7 @@ class Snapshot:
             if e.type != "hardlink":
                 d.update(mode="%04o" % e.mode, uid=e.uid, gid=e.gid, user=e.user, group=e.group, mtime=e.mtime)
             if e.type == "file":
-                d.update(size=len(e.data), sha256=sha256(e.data))
+                d.update(size=len(e.data), sha256=sha256(e.data), links=e.links)
             if e.link:
                 link = e.link if e.type == "symlink" else path.split(b"/")[0] + b"/" + e.link
                 d.update(link=text(link), raw_link=None if is_utf8(link) else b64(link))

@@ -3,7 +3,8 @@
 
 Every digest in them is right; what they say is not. Each lies in DIR/<name>/store and holds one snapshot,
 20260102T030405Z. DIR/attacks.json lists them: {"name", "by": which programs must refuse it before they write anything
-("both" or "py": jq cannot see some things), or "lost": some file must be missing afterwards}. Two more stores are
+("both" or "py": jq cannot see some things), or "lost": some file must be missing afterwards, or "piece": a piece of
+the files table must}. Two more stores are
 no attacks: honest, and setuid, in which data/plain has the mode 5755.
 """
 
@@ -202,9 +203,11 @@ def declare():
     attack("hardlink-later", setting("data/hard", link="data/plain"))
     attack("hardlink-itself", setting("data/hard", link="data/hard"))
     attack("hardlink-raw", setting("data/hard", raw_link=w.b64(b"data/../../outside\xff")))
-    attack("hardlink-directory", setting("data/hard", link="data/dir"), by="lost")
-    attack("hardlink-nothing", setting("data/hard", link="data/aaa"), by="lost")
-    attack("hardlink-to-symlink", put({"path": "data/m", "type": "hardlink", "link": "data/link"}), by="lost")
+    attack("hardlink-directory", setting("data/hard", link="data/dir"))
+    attack("hardlink-nothing", setting("data/hard", link="data/aaa"))
+    attack("hardlink-to-symlink", put({"path": "data/m", "type": "hardlink", "link": "data/link"}))
+    attack("hardlink-to-hardlink", put({"path": "data/i", "type": "hardlink", "link": "data/hard"}))
+    attack("hardlink-to-single", setting("data/dir/file", links=None))
     attack("symlink-zero-byte", setting("data/link", link="a\0b"))
     attack("symlink-empty", setting("data/link", link=""))
     # Words that a careless reader would run or believe.
@@ -258,6 +261,8 @@ def declare():
     attack("piece-outside", head=lambda h: h["files"]["pieces"][0].__setitem__(2, 1 << 31))
     attack("piece-large", head=lambda h: h["files"]["pieces"][0].__setitem__(3, 1 << 25))
     attack("piece-digest", head=lambda h: h["files"]["pieces"][0].__setitem__(4, "$(touch escaped)"))
+    attack("piece-digest-wrong", by="piece", head=lambda h: h["files"]["pieces"][0].__setitem__(4, "0" * 64))
+    attack("map-digest-wrong", by="lost", late=lambda p: p.line("data/sparse")["maps"][0].__setitem__(3, "0" * 64))
     attack("root-hash", head=lambda h: h["roots"][0].update(sha256="../../../outside"))
     attack("frames-wrong", by="py", head=lambda h: h["roots"][0].update(frames=[1]))
     attack("size-of-root-wrong", by="py", head=lambda h: h["roots"][0].update(size=5, frames=[5]))
