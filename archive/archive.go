@@ -53,7 +53,7 @@ type Place struct {
 	Off, Len int64
 }
 
-// A DamageError reports stored bytes that are not what they should be. It is never a passing fault of a network; reading
+// A DamageError reports stored bytes that are not what they should be, or not there. It is never a passing fault of a network; reading
 // again from the same store will not help, another copy will.
 type DamageError struct {
 	Store  string // where

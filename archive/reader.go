@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 
 	"lifeboat/internal/zst"
@@ -184,6 +185,10 @@ func (w *window) open(ctx context.Context, src Source, last int64) error {
 	var err error
 	if w.body, err = src.OpenArchive(ctx, w.a.SHA256, off, n); err != nil {
 		w.body = nil
+		// A manifest lists it, and its frames, so it is missing or too short.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return &DamageError{src.String(), src.ArchiveKey(w.a.SHA256), "all of it", err}
+		}
 		return fmt.Errorf("read %s: %s: %w", src, src.ArchiveKey(w.a.SHA256), err)
 	}
 	return nil
