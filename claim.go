@@ -53,7 +53,7 @@ func (s *session) foreignHost(ctx context.Context, p *place) error {
 	}
 	if here := thisHost().Name; head.Host.Name != here {
 		return refuse(fmt.Sprintf("if %s has taken its place, give --takeover; else give this machine another prefix", here),
-			"%s was last written to by another machine, %s, %s ago", p.url, oneLine(head.Host.Name), age(int64(s.now().Sub(last.Stamp.Time()).Seconds())))
+			"%s was last written to by another machine, %s, %s ago", p.url, oneLine(head.Host.Name), age(s.ageOf(last.Stamp)))
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func list(s *session, c *cli.Context) error {
 }
 
 func (s *session) describe(ctx context.Context, catalog *layout.Catalog, id manifest.ID, places []*place) (listing, error) {
-	l := listing{Stamp: id.Stamp, ID: id.String(), Age: int64(s.now().Sub(id.Stamp.Time()).Seconds())}
+	l := listing{Stamp: id.Stamp, ID: id.String(), Age: s.ageOf(id.Stamp)}
 	for _, p := range places {
 		if slices.Contains(catalog.Where(id), p.Store) {
 			l.Places = append(l.Places, p.name)
@@ -86,6 +86,16 @@ func (s *session) describe(ctx context.Context, catalog *layout.Catalog, id mani
 		l.Note = "its stamp is in the future"
 	}
 	return l, nil
+}
+
+// ageOf returns the age of a snapshot in seconds. It is negative only when the stamp is in the future; those of several snapshots in one
+// second are a little ahead of the clock.
+func (s *session) ageOf(stamp manifest.Stamp) int64 {
+	age := s.now().Sub(stamp.Time())
+	if age < 0 && age >= -maxFuture {
+		age = 0
+	}
+	return int64(age.Seconds())
 }
 
 func (s *session) printListings(listings []listing, places []*place) {

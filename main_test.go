@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"capture":   capture,
 			"write":     write,
 			"flip":      flip,
+			"truncate":  truncate,
 			"same":      same,
 			"hardlink":  hardlink,
 			"mtime":     setTime,

@@ -129,6 +129,15 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// truncate cuts every file that a pattern fits: truncate PATTERN SIZE.
+func truncate(ts *testscript.TestScript, neg bool, args []string) {
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	for _, file := range glob(ts, args[0]) {
+		ts.Check(os.Truncate(file, size))
+	}
+}
+
 func glob(ts *testscript.TestScript, pattern string) []string {
 	files, err := filepath.Glob(ts.MkAbs(pattern))
 	ts.Check(err)

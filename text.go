@@ -58,10 +58,10 @@ func entries(n int64) string {
 // age says how long ago something was, in the largest unit that tells it.
 func age(sec int64) string {
 	switch {
-	case sec < -int64(maxFuture.Seconds()):
+	case sec < 0:
 		return "in the future"
 	case sec < 120:
-		return fmt.Sprintf("%d s", max(0, sec))
+		return fmt.Sprintf("%d s", sec)
 	case sec < 2*3600:
 		return fmt.Sprintf("%d min", sec/60)
 	case sec < 2*86400:
