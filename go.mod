@@ -2,35 +2,45 @@ module lifeboat
 
 go 1.26.0
 
+// Where data is kept: S3, and the databases that are captured.
 require (
-	// where data is kept: S3, and the databases that are captured
 	github.com/minio/minio-go/v7 v7.4.1
-	modernc.org/sqlite v1.61.1
 	gopkg.in/ini.v1 v1.67.3
+	modernc.org/sqlite v1.61.1
+)
 
-	// the format: zstd
+// The format: zstd.
+require (
 	github.com/klauspost/compress v1.20.3
+)
 
-	// the command line: flags, suggestions, the progress bar, sizes for people, whether there is a terminal
+// The command line: flags, suggestions, the progress bar, sizes for people, whether there is a terminal.
+require (
+	github.com/dustin/go-humanize v1.1.0
+	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/urfave/cli/v2 v2.27.7
 	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1
-	github.com/schollz/progressbar/v3 v3.19.1
-	github.com/dustin/go-humanize v1.1.0
 	golang.org/x/term v0.47.0
+)
 
-	// configuration, patterns, names of stores
-	go.yaml.in/yaml/v3 v3.0.6
+// Configuration, patterns, names of stores.
+require (
 	github.com/bmatcuk/doublestar/v4 v4.10.4
 	github.com/google/uuid v1.6.0
+	go.yaml.in/yaml/v3 v3.0.6
+)
 
-	// the system: locks that die with their process, statfs and syncfs, bounded groups of goroutines
+// The system: locks that die with their process, statfs and syncfs, bounded groups of goroutines.
+require (
 	github.com/gofrs/flock v0.13.1
-	golang.org/x/sys v0.49.0
 	golang.org/x/sync v0.24.0
+	golang.org/x/sys v0.49.0
+)
 
-	// tests: scripts, differences, properties
-	github.com/rogpeppe/go-internal v1.16.0
+// Tests: scripts, differences, properties.
+require (
 	github.com/google/go-cmp v0.7.0
+	github.com/rogpeppe/go-internal v1.16.0
 	pgregory.net/rapid v1.3.0
 )
 
