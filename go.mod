@@ -10,9 +10,7 @@ require (
 )
 
 // The format: zstd.
-require (
-	github.com/klauspost/compress v1.20.3
-)
+require github.com/klauspost/compress v1.20.3
 
 // The command line: flags, suggestions, the progress bar, sizes for people, whether there is a terminal.
 require (
