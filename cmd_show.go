@@ -46,7 +46,7 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
 	row("snapshot", "%s", snap.ID)
 	row("of", "%s on %s (%s/%s), by lifeboat %s", h.App, oneLine(h.Host.Name), oneLine(h.Host.OS), oneLine(h.Host.Arch), oneLine(h.Tool))
 	row("state", "%s, %s", h.State, h.Kind)
-	row("consistent", "%s", describeConsistency(h.Consistency))
+	row("consistent", "%s", describeConsistency(h.Consistency, databases(h.Sources)))
 	row("content", "%s in %s", size(h.Files.Bytes), entries(h.Files.Count))
 	row("stored", "%s", describeStored(h.Stats))
 	row("finished", "%s, after %s", h.Finished.Local().Format(time.DateTime), wholeSeconds(h.Stats.Seconds))

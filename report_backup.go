@@ -75,7 +75,7 @@ func (r *backupReport) print(s *session) {
 	s.say("snapshot %s of %s: %s", r.Stamp, r.App, r.State)
 	row := func(what, text string) { s.say("  %-11s %s", what, text) }
 	row("captured", r.captured())
-	row("consistent", describeConsistency(r.Consistency))
+	row("consistent", describeConsistency(r.Consistency, r.databases()))
 	row("stored", describeStored(r.Stats))
 	row("took", r.took())
 	for i, p := range r.Places {
@@ -115,8 +115,10 @@ func (r *backupReport) captured() string {
 	return text + fmt.Sprintf("; %s, checked and sound", count(r.databases(), "database"))
 }
 
-func (r *backupReport) databases() (n int64) {
-	for _, src := range r.Sources {
+func (r *backupReport) databases() int64 { return databases(r.Sources) }
+
+func databases(sources []manifest.Source) (n int64) {
+	for _, src := range sources {
 		n += src.Databases
 	}
 	return n
@@ -145,11 +147,13 @@ func describeProblem(p manifest.Problem) string {
 	return text
 }
 
-func describeConsistency(c manifest.Consistency) string {
-	switch c.Level {
-	case manifest.Transactional:
+func describeConsistency(c manifest.Consistency, databases int64) string {
+	switch {
+	case c.Level == manifest.Transactional:
 		return "all of it is the state at one instant"
-	case manifest.Stable:
+	case c.Level == manifest.Stable && databases == 0:
+		return fmt.Sprintf("every file at rest while it was read, %s apart at most", micros(c.SkewUS))
+	case c.Level == manifest.Stable:
 		return fmt.Sprintf("databases in one transaction each, files at rest, %s apart at most", micros(c.SkewUS))
 	}
 	return fmt.Sprintf("some files changed while they were read; all is %s apart at most", micros(c.SkewUS))

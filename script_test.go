@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"lifeboat/internal/sampleapp"
+	"lifeboat/internal/sqlitedb"
 	"lifeboat/localstore"
 )
 
@@ -158,7 +158,7 @@ func setTime(ts *testscript.TestScript, neg bool, args []string) {
 // runSQL runs statements on a database, which is made when there is none: sql FILE STATEMENTS. What a query returns goes
 // to standard output.
 func runSQL(ts *testscript.TestScript, neg bool, args []string) {
-	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	db, err := sqlitedb.OpenApp(ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer db.Close()
 	rows, err := db.Query(args[1])
