@@ -25,12 +25,14 @@ import (
 const writerVariable = "LIFEBOAT_TEST_WRITER"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(writerVariable); dir != "" {
-		if err := work(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for variable, run := range map[string]func(string) error{writerVariable: work, memoryVariable: useMemory} {
+		if value := os.Getenv(variable); value != "" {
+			if err := run(value); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
 }
