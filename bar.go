@@ -92,6 +92,8 @@ func (b *bar) show() {
 		b.clear()
 		b.phase = r.Phase
 		b.drawn = newBar(b.u, r)
+		b.drawn.StartWithoutRender() // the speed counts from now, so what is done by now is not shown
+		return
 	}
 	if r.Total > 0 {
 		if b.drawn.GetMax64() != r.Total {
@@ -111,6 +113,7 @@ func newBar(u *ui, r progress.Reading) *progressbar.ProgressBar {
 		progressbar.OptionSetWriter(u.err),
 		progressbar.OptionSetDescription(r.Phase),
 		progressbar.OptionShowBytes(true),
+		progressbar.OptionShowCount(),
 		progressbar.OptionUseIECUnits(true),
 		progressbar.OptionShowTotalBytes(true),
 		progressbar.OptionFullWidth(),
