@@ -17,9 +17,9 @@ import (
 )
 
 const demoHelp = `Plays everything on a small application that a second process writes to all the
-while: backups while it is at work, the loss of its machine, a restore on another
-one, and the proof that nothing is missing. It happens in a temporary directory,
-needs no configuration and no network, and takes a few seconds.`
+while: backups while it is at work, the loss of its machine, a restore on
+another one, and the proof that nothing is missing. It happens in a temporary
+directory, needs no configuration and no network, and takes a few seconds.`
 
 func demoFlags() []cli.Flag {
 	return []cli.Flag{

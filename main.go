@@ -74,7 +74,7 @@ func newApp(ui *ui, env environ.Env) *cli.App {
 	}
 	return &cli.App{
 		Name:                      "lifeboat",
-		Usage:                     "back up live SQLite databases and files as one snapshot, and get them back",
+		Usage:                     "live SQLite databases and files as one snapshot, and back again",
 		Commands:                  commands(s),
 		Writer:                    ui.out,
 		ErrWriter:                 ui.err,
