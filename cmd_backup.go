@@ -20,7 +20,7 @@ their content, wherever they lie, and captured as one transaction each.
 
    lifeboat backup /srv/app --remote s3://bucket/app
    lifeboat backup db=/srv/app/app.sqlite files=/srv/files --remote /mnt/disk
-   lifeboat backup                  as lifeboat.yaml says: lifeboat config example
+   lifeboat backup              as lifeboat.yaml says (lifeboat config example)
 
 A PATH is a directory, a database or a file, and is called by its last element;
 NAME=PATH gives it another name.
