@@ -91,6 +91,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	report := newBackupReport(res, w.local)
+	report.alone = pushing && len(cfg.Remotes) == 0
 	meter.Begin("send", 0)
 	if err := s.deliver(ctx, w, sending, report, meter); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -57,6 +58,7 @@ func ls(s *session, c *cli.Context) error {
 		files = snap.FilesFrom(ctx, path)
 	}
 	found, entries := false, []entry{}
+	out := bufio.NewWriter(s.out)
 	for f, err := range files {
 		if err != nil {
 			return err
@@ -72,13 +74,16 @@ func ls(s *session, c *cli.Context) error {
 		case s.json:
 			entries = append(entries, newEntry(f))
 		case c.Bool("long"):
-			s.print("%s", longLine(f))
+			fmt.Fprintln(out, longLine(f))
 		default:
-			s.print("%s", oneLine(f.Path))
+			fmt.Fprintln(out, oneLine(f.Path))
 		}
 	}
 	if !found && path != "" {
 		return noPath(snap, path)
+	}
+	if err := out.Flush(); err != nil {
+		return err
 	}
 	return s.document(struct {
 		Stamp manifest.Stamp `json:"stamp"`

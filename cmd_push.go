@@ -42,6 +42,9 @@ func push(s *session, c *cli.Context) error {
 	if len(cfg.Remotes) == 0 {
 		return usagef("give --remote URL, or name remotes in lifeboat.yaml", "nothing says where to push to")
 	}
+	if err := s.needsLocal(ctx, cfg); err != nil {
+		return err
+	}
 	w, err := s.open(ctx, cfg, true)
 	if err != nil {
 		return err

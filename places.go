@@ -5,14 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
-	"lifeboat/manifest"
 	"lifeboat/remote"
 )
 
@@ -86,6 +82,18 @@ func (p *place) gone() bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// needsLocal reports that there is no local store.
+func (s *session) needsLocal(ctx context.Context, cfg *config.Config) error {
+	dir, _, err := s.localDir(cfg)
+	if err != nil {
+		return err
+	}
+	if _, err = localstore.Open(ctx, dir); errors.Is(err, fs.ErrNotExist) {
+		return noStore("lifeboat backup PATH makes one", "there is no local store at %s", dir)
+	}
+	return err
+}
+
 // places returns every store that the command line names, the local one first if there is one.
 func (s *session) places(ctx context.Context) ([]*place, error) {
 	cfg, err := s.config(nil)
@@ -120,102 +128,4 @@ func (s *session) places(ctx context.Context) ([]*place, error) {
 			"there is no local store at %s, and no remote is named", dir)
 	}
 	return places, nil
-}
-
-// catalog lists what the places have. A place that fails, or is no store, is a warning as long as another one has snapshots; it is
-// then also returned as partial, for the exit code.
-func (s *session) catalog(ctx context.Context, places []*place) (c *layout.Catalog, partial error, err error) {
-	var there []*place
-	var failed []error
-	for _, p := range places {
-		if p.gone() {
-			failed = append(failed, noDirectory(p))
-		} else {
-			there = append(there, p)
-		}
-	}
-	if c, err = layout.List(ctx, stores(there)...); err != nil {
-		failed = append(failed, err)
-	}
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
-	}
-	if c != nil {
-		failed = append(failed, noStores(ctx, c, there)...)
-	}
-	if c == nil || len(c.IDs) == 0 && len(failed) > 0 {
-		return nil, nil, errors.Join(failed...)
-	}
-	for _, err := range failed {
-		s.warn("%s", explain(err))
-	}
-	return c, errors.Join(failed...), nil
-}
-
-func noDirectory(p *place) error {
-	return noStore("is it mounted, and is the path right?", "there is no directory %s", p.dir)
-}
-
-// noStores finds the places that answered and have nothing, because they are no stores: most likely, a name is mistyped.
-func noStores(ctx context.Context, c *layout.Catalog, places []*place) (failed []error) {
-	has := map[layout.Store]bool{}
-	for _, id := range c.IDs {
-		for _, store := range c.Where(id) {
-			has[store] = true
-		}
-	}
-	for _, p := range places {
-		if has[p.Store] || !slices.Contains(c.Answered, p.Store) {
-			continue
-		}
-		if _, err := p.Marker(ctx); errors.Is(err, fs.ErrNotExist) {
-			failed = append(failed, noStore("is the name right? lifeboat backup makes a new store", "there is no store at %s", p.url))
-		}
-	}
-	return failed
-}
-
-// resolve finds which snapshot a reference names and the places that list it, and tells what "latest" passes over.
-func (s *session) resolve(ctx context.Context, c *layout.Catalog, places []*place, text string) (id manifest.ID, has []*place, skipped []manifest.Skipped, err error) {
-	ref, err := manifest.ParseRef(text, time.Local)
-	if err != nil {
-		return id, nil, nil, usage(err)
-	}
-	id, skipped, err = c.Resolve(ctx, ref, s.clock(ctx, c.Answered))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = noSnapshot(text, strings.Join(urls(places), " and "), skipped)
-	}
-	if err != nil {
-		return id, nil, skipped, err
-	}
-	for _, p := range skipped {
-		s.warn("%s is newer and was passed over: %s", p.ID.Stamp, printable(p.Why))
-	}
-	for _, p := range places {
-		if slices.Contains(c.Where(id), p.Store) {
-			has = append(has, p)
-		}
-	}
-	return id, has, skipped, nil
-}
-
-// find opens the snapshot that a reference names, wherever it is.
-func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*place, error) {
-	places, err := s.places(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, partial, err := s.catalog(ctx, places)
-	if err != nil {
-		return nil, nil, err
-	}
-	id, has, _, err := s.resolve(ctx, c, places, text)
-	if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
-		return nil, nil, partial // it may well be there
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	snap, err := layout.OpenSnapshot(ctx, id, workers(), stores(has)...)
-	return snap, has, err
 }

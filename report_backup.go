@@ -30,6 +30,7 @@ type backupReport struct {
 	NotReached   []string             `json:"not_reached,omitempty"`
 
 	failed []error // the remotes that do not have it
+	alone  bool    // there are none
 }
 
 func newBackupReport(res *snapshot.Result, local *localstore.Store) *backupReport {
@@ -94,6 +95,9 @@ func (r *backupReport) print(s *session) {
 			break
 		}
 		s.warn("%s", describeProblem(p))
+	}
+	if r.alone {
+		s.warn("it is on this machine only, since no remote is named: give --remote URL, or say lifeboat create if that is meant")
 	}
 	for _, err := range r.failed {
 		s.warn("%s", explain(err))

@@ -66,13 +66,16 @@ func (s *session) config(paths []string) (*config.Config, error) {
 	return cfg, nil
 }
 
-// remotes reads the URLs of --remote. Two of one name are told apart by a number.
+// remotes reads the URLs of --remote. Two of one name are told apart by a number; one that is named twice is a mistake.
 func (s *session) remotes(urls []string) (list []config.Remote, err error) {
 	times := map[string]int{}
 	for _, url := range urls {
 		r, err := config.ParseRemote(url, s.env.Dir)
 		if err != nil {
 			return nil, usage(fmt.Errorf("--remote: %w", err))
+		}
+		if slices.ContainsFunc(list, func(other config.Remote) bool { return other.URL == r.URL }) {
+			return nil, usagef("", "--remote %s is given twice", url)
 		}
 		if times[r.Name]++; times[r.Name] > 1 {
 			r.Name = fmt.Sprintf("%s-%d", r.Name, times[r.Name])

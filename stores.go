@@ -105,6 +105,9 @@ func (s *session) writableRemote(ctx context.Context, w *writable, r config.Remo
 	if err != nil {
 		return nil, err
 	}
+	if sameDirectory(p.dir, w.local.Path()) {
+		return nil, refuse("give --store DIR or --remote URL another place", "the remote %s is the local store itself", r.Name)
+	}
 	known, err := w.local.Known(p.url)
 	if err != nil {
 		return nil, err
@@ -115,6 +118,14 @@ func (s *session) writableRemote(ctx context.Context, w *writable, r config.Remo
 		}
 	}
 	return p, s.claim(ctx, p, w.local, w.app, known)
+}
+
+// sameDirectory reports whether two paths are one directory. If it were both the local store and a remote, each snapshot in it would count
+// as being elsewhere too, and be dropped.
+func sameDirectory(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
 // sourcesFor returns where archives for a remote are taken from: the local store, and what that lacks from the other remotes.
