@@ -120,7 +120,7 @@ const maxFuture = 15 * time.Minute
 // nextStamp returns the stamp of a new snapshot, later than every one before it, and the snapshot before.
 func (s *session) nextStamp(ctx context.Context, w *writable) (manifest.Stamp, *manifest.ID, error) {
 	c, err := layout.List(ctx, append(stores(w.remotes), w.local.Store)...)
-	if err != nil {
+	if c == nil || ctx.Err() != nil { // of a remote that fails here, the delivery will tell
 		return "", nil, err
 	}
 	now := s.now().UTC().Truncate(time.Second)
