@@ -14,7 +14,7 @@ func TestHostileTexts(t *testing.T) {
 	fill := func(head, unit, tail string, n int) []byte {
 		return []byte(expand(head) + strings.Repeat(expand(unit), (n-len(expand(head))-len(tail))/len(expand(unit))) + tail)
 	}
-	const head, piece = manifest.MaxHead / 16, manifest.MaxPiece / 8
+	const head, piece = manifest.MaxHead / 16 / slow, manifest.MaxPiece / 8 / slow
 	files := func(data []byte) func() error {
 		return func() error {
 			h := newHead()
