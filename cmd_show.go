@@ -52,7 +52,7 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
 	row("finished", "%s, after %s", h.Finished.Local().Format(time.DateTime), wholeSeconds(h.Stats.Seconds))
 	row("where", "%s", strings.Join(urls(has), "\n            "))
 	for _, src := range h.Sources {
-		row("source", "%s: %s %s, %s in %s, %s", src.Name, src.Type, oneLine(src.Root), size(src.Bytes), entries(src.Files), src.Consistency.Level)
+		row("source", "%s: %s %s, %s in %s, %s", src.Name, src.Type, oneLine(src.Root), size(src.Bytes), entries(src.Files), src.Consistency)
 	}
 	for _, o := range h.Omitted {
 		row("left out", "%s: %s", oneLine(o.Source), oneLine(o.Why))

@@ -138,7 +138,7 @@ func TestHeadCanonical(t *testing.T) {
 		for i := range h.Sources {
 			h.Sources[i].Root = oddText().Draw(t, "root")
 			h.Sources[i].Optional = rapid.Bool().Draw(t, "optional")
-			h.Sources[i].Consistency = manifest.Consistency{Level: rapid.SampledFrom([]manifest.Level{manifest.Transactional, manifest.Fuzzy}).Draw(t, "level")}
+			h.Sources[i].Consistency = rapid.SampledFrom([]manifest.Level{manifest.Transactional, manifest.Fuzzy}).Draw(t, "level")
 		}
 		h.Consistency = manifest.Consistency{Level: manifest.Fuzzy, SkewUS: rapid.Int64Min(0).Draw(t, "skew")}
 		h.Stats = manifest.Stats{Bytes: h.Files.Bytes, NewBytes: rapid.Int64Min(0).Draw(t, "new"), Seconds: float64(rapid.IntRange(0, 1e9).Draw(t, "seconds"))}

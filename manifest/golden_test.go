@@ -52,8 +52,8 @@ func headOfGolden() *manifest.Head {
 	h.Omitted = []manifest.Omission{{Source: "logs", Why: "optional, and missing"}}
 	h.Consistency = manifest.Consistency{Level: manifest.Stable, SkewUS: 250}
 	h.Sources = []manifest.Source{
-		{Name: "conf", Type: manifest.FileSource, Root: "/srv/app.json", Consistency: manifest.Consistency{Level: manifest.Transactional}, Files: 1, Bytes: 20},
-		{Name: "data", Type: manifest.DirectorySource, Root: "/srv/data", Optional: true, Consistency: manifest.Consistency{Level: manifest.Stable}, Files: 4, Bytes: 180, Databases: 1},
+		{Name: "conf", Type: manifest.FileSource, Root: "/srv/app.json", Consistency: manifest.Transactional, Files: 1, Bytes: 20},
+		{Name: "data", Type: manifest.DirectorySource, Root: "/srv/data", Optional: true, Consistency: manifest.Stable, Files: 4, Bytes: 180, Databases: 1},
 	}
 	h.Files = manifest.Table{Count: 5, Bytes: 200, Pieces: []manifest.PieceRef{
 		{First: "conf/app.json", Archive: 1, Off: 512, Len: 900, SHA256: hex("1")},

@@ -42,7 +42,7 @@ func TestMemoryIsFlat(t *testing.T) {
 			check(0, "writing")
 		}
 	}
-	h.Sources = []manifest.Source{{Name: "data", Type: manifest.DirectorySource, Root: "/srv/data", Consistency: manifest.Consistency{Level: manifest.Stable},
+	h.Sources = []manifest.Source{{Name: "data", Type: manifest.DirectorySource, Root: "/srv/data", Consistency: manifest.Stable,
 		Files: h.Files.Count, Bytes: h.Files.Bytes}}
 
 	next, stop := iter.Pull(piecesOfLines(t, lines))

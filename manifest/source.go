@@ -1,9 +1,6 @@
 package manifest
 
-import (
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // SourceType says what a source is.
 type SourceType string
@@ -16,37 +13,14 @@ const (
 
 // A Source is one thing that was captured.
 type Source struct {
-	Name        string
-	Type        SourceType
-	Root        string
-	Optional    bool
-	Consistency Consistency // of a source only the level is stored, and SkewUS is lost
-	Files       int64       // lines of the files table
-	Bytes       int64       // sum of their sizes
-	Databases   int64       // lines with facts about a database
-}
-
-// sourceLine is a Source as it stands in a head.
-type sourceLine struct {
 	Name        string     `json:"name"`
 	Type        SourceType `json:"type"`
 	Root        string     `json:"root,omitempty"`
 	Optional    bool       `json:"optional,omitempty"`
 	Consistency Level      `json:"consistency"`
-	Files       int64      `json:"files,omitempty"`
-	Bytes       int64      `json:"bytes,omitempty"`
-	Databases   int64      `json:"databases,omitempty"`
-}
-
-func (s Source) MarshalJSON() ([]byte, error) {
-	return marshal(sourceLine{s.Name, s.Type, s.Root, s.Optional, s.Consistency.Level, s.Files, s.Bytes, s.Databases})
-}
-
-func (s *Source) UnmarshalJSON(data []byte) error {
-	var l sourceLine
-	err := json.Unmarshal(data, &l)
-	*s = Source{l.Name, l.Type, l.Root, l.Optional, Consistency{Level: l.Consistency}, l.Files, l.Bytes, l.Databases}
-	return err
+	Files       int64      `json:"files,omitempty"`     // lines of the files table
+	Bytes       int64      `json:"bytes,omitempty"`     // sum of their sizes
+	Databases   int64      `json:"databases,omitempty"` // lines with facts about a database
 }
 
 func (s *Source) check() error {
@@ -62,7 +36,7 @@ func (s *Source) check() error {
 	if s.Files < 1 || s.Bytes < 0 || s.Databases < 0 {
 		return invalid("source %q: %d files of %d bytes, %d databases", s.Name, s.Files, s.Bytes, s.Databases)
 	}
-	if err := s.Consistency.check(); err != nil {
+	if err := (Consistency{Level: s.Consistency}).check(); err != nil {
 		return fmt.Errorf("source %q: %w", s.Name, err)
 	}
 	return nil

@@ -138,7 +138,7 @@ func sourcesOf(files []*manifest.File) []manifest.Source {
 				}
 			}
 			sources = append(sources, manifest.Source{Name: name, Type: kind, Root: "/srv/" + name,
-				Consistency: manifest.Consistency{Level: manifest.Stable, SkewUS: 12}})
+				Consistency: manifest.Stable})
 		}
 		s := &sources[len(sources)-1]
 		s.Files++

@@ -30,7 +30,7 @@ const validFiles = `{"path":"conf/app.json","type":"file","mode":"0600","uid":0,
 // forge stores pieces as they are, and returns a head that lists them, with the sources of validFiles.
 func forge(s *store, pieces ...string) *manifest.Head {
 	h := newHead()
-	level := manifest.Consistency{Level: manifest.Stable}
+	level := manifest.Stable
 	h.Sources = []manifest.Source{
 		{Name: "conf", Type: manifest.FileSource, Root: "/c", Consistency: level, Files: 1, Bytes: 20},
 		{Name: "data", Type: manifest.DirectorySource, Root: "/d", Consistency: level, Files: 9, Bytes: 100 + 16777217 + 4096, Databases: 1},

@@ -74,7 +74,7 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 	for _, c := range t.captured {
 		s := c.line
 		s.Name, s.Type, s.Root, s.Optional = c.Source.Name, c.kind, c.Source.Path, c.Source.Optional
-		s.Consistency = c.seen.consistency()
+		s.Consistency = c.seen.consistency().Level
 		together.join(c.seen)
 		h.Sources = append(h.Sources, s)
 		h.Stats.Bytes += s.Bytes

@@ -265,7 +265,7 @@ func TestFileThatDoesNotSettle(t *testing.T) {
 		t.Errorf("size %d", f.Size)
 	}
 	for _, s := range c.res.Head.Sources {
-		if s.Consistency.Level != manifest.Fuzzy {
+		if s.Consistency != manifest.Fuzzy {
 			t.Errorf("source %+v", s)
 		}
 	}

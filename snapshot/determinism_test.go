@@ -48,7 +48,7 @@ func TestSameInputSameArchives(t *testing.T) {
 		h := *res.Head
 		h.Stamp, h.Finished, h.Stats.PinMS, h.Stats.Seconds, h.Consistency.SkewUS = "", time.Time{}, 0, 0, 0
 		for i := range h.Sources {
-			h.Sources[i].Consistency = manifest.Consistency{}
+			h.Sources[i].Consistency = ""
 		}
 		h.Consistency = manifest.Consistency{}
 		return h, archiveNames(t, local.Store)
