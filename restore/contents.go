@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -336,11 +337,19 @@ func (l *layer) verify(out *output) error {
 
 // check runs the integrity check of a database, as long as nothing but its owner can reach it.
 func (l *layer) check(out *output) error {
-	integrity, detail, err := sqlitedb.Check(l.checkCtx, filepath.Join(l.dir, out.name), sqlitedb.Full)
-	if err != nil {
-		return err
+	d := Database{Path: out.file.Path, Captured: out.file.SQLite.Integrity}
+	limit := checkTime + time.Duration(out.file.Size>>20)*time.Second
+	ctx, cancel := context.WithTimeout(l.checkCtx, limit)
+	defer cancel()
+	integrity, detail, err := sqlitedb.Check(ctx, filepath.Join(l.dir, out.name), sqlitedb.Full)
+	switch {
+	case err == nil:
+		d.Integrity, d.Detail = string(integrity), detail
+	case ctx.Err() != nil && l.checkCtx.Err() == nil:
+		d.Integrity, d.Detail = string(sqlitedb.Unverifiable), fmt.Sprintf("the check did not come to an end within %s", limit)
+	default:
+		return fmt.Errorf("check %q: %w", d.Path, err)
 	}
-	d := Database{Path: out.file.Path, Integrity: string(integrity), Detail: detail, Captured: out.file.SQLite.Integrity}
 	l.mu.Lock()
 	l.res.Databases = append(l.res.Databases, d)
 	if integrity == sqlitedb.Corrupt {
@@ -352,6 +361,10 @@ func (l *layer) check(out *output) error {
 	l.mu.Unlock()
 	return l.done(out.file, l.root, out.name)
 }
+
+// checkTime is how long the check of a database may take, and a second more for each MiB of it. A database can be made so that its
+// check never ends.
+const checkTime = 10 * time.Minute
 
 // done gives a file its metadata.
 func (l *layer) done(f *manifest.File, dir *os.Root, name string) error {
