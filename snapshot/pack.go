@@ -203,9 +203,9 @@ func (p *packer) flush() error {
 	if len(p.seg) == 0 {
 		return nil
 	}
-	name := archive.PartName(p.file.Path, p.segOff)
-	if int64(len(p.seg)) == p.file.Size {
-		name = archive.WholeName(p.file.Path)
+	name := archive.WholeName(p.file.Path)
+	if int64(len(p.seg)) != p.file.Size {
+		name = archive.PartName(p.file.Path, p.segOff)
 	}
 	at, err := p.c.writer.Add(archive.Segment{Name: name, Data: p.seg, Chunk: p.chunk(), Sums: p.sums})
 	if err != nil {
