@@ -99,10 +99,10 @@ const goldenFile = `{"path":"data/` + "\uFFFD" + `.db","raw":"ZGF0YS//LmRi","typ
 
 const goldenFiles = `{"archives":["#6","#7"]}` + "\n" +
 	`{"path":"data","type":"directory","mode":"0755","mtime":"-0.500000000"}` + "\n" +
-	`{"path":"data/z","type":"directory","uid":4294967295,"gid":1,"mtime":"0.000000000"}` + "\n" +
+	`{"path":"data/z","type":"directory","mode":"0000","uid":4294967295,"gid":1,"mtime":"0.000000000"}` + "\n" +
 	`{"path":"data/z/big","type":"file","mode":"0600","mtime":"0.000000000","size":16777217,"sha256":"#9","chunk":65536,` +
 	`"maps":[[0,512,16777216,"#2"],[1,512,99,"#3"]],"marked":"changed"}` + "\n" +
-	`{"path":"data/z/empty","type":"file","mtime":"0.000000001","size":0,"sha256":"#0"}` + "\n" +
+	`{"path":"data/z/empty","type":"file","mode":"0000","mtime":"0.000000001","size":0,"sha256":"#0"}` + "\n" +
 	`{"path":"data/z.link","type":"symlink","mode":"0777","mtime":"0.000000000","link":"../` + "\uFFFD\uFFFD" + `","raw_link":"Li4v//4="}` + "\n" +
 	goldenFile +
 	`{"path":"data/` + "\uFFFD" + `.hard","raw":"ZGF0YS//LmhhcmQ=","type":"hardlink","link":"data/` + "\uFFFD" + `.db","raw_link":"ZGF0YS//LmRi"}` + "\n"

@@ -10,7 +10,7 @@ type fileLine struct {
 	Path    string      `json:"path"`
 	Raw     []byte      `json:"raw,omitempty"`
 	Type    FileType    `json:"type"`
-	Mode    octal       `json:"mode,omitempty"`
+	Mode    *octal      `json:"mode,omitempty"`
 	UID     *uint32     `json:"uid,omitempty"`
 	GID     *uint32     `json:"gid,omitempty"`
 	User    string      `json:"user,omitempty"`
@@ -40,7 +40,8 @@ func (f *File) line(archives *archiveList) (*fileLine, error) {
 	if f.Type == Hardlink {
 		return l, f.check(l)
 	}
-	l.Mode, l.User, l.Group, l.ModTime, l.Links = octal(f.Mode), f.User, f.Group, &f.ModTime, f.Links
+	mode := octal(f.Mode)
+	l.Mode, l.User, l.Group, l.ModTime, l.Links = &mode, f.User, f.Group, &f.ModTime, f.Links
 	l.Xattrs, l.Chunk, l.Marked, l.SQLite = sortedXattrs(f.Xattrs), f.Chunk, f.Marked, f.SQLite
 	if f.UID != NoOwner || f.GID != NoOwner {
 		if min(f.UID, f.GID) < 0 || max(f.UID, f.GID) > math.MaxUint32 {
@@ -61,7 +62,7 @@ func (f *File) line(archives *archiveList) (*fileLine, error) {
 
 // file undoes line.
 func (l *fileLine) file(archives []Hash) (*File, error) {
-	f := &File{Type: l.Type, Mode: uint32(l.Mode), UID: NoOwner, GID: NoOwner, User: l.User, Group: l.Group,
+	f := &File{Type: l.Type, UID: NoOwner, GID: NoOwner, User: l.User, Group: l.Group,
 		Links: l.Links, Xattrs: l.Xattrs, Chunk: l.Chunk, Marked: l.Marked, SQLite: l.SQLite}
 	var err error
 	if f.Path, err = untext(l.Path, l.Raw); err != nil {
@@ -72,6 +73,9 @@ func (l *fileLine) file(archives []Hash) (*File, error) {
 	}
 	if f.Link, err = untext(l.Link, l.RawLink); err != nil {
 		return nil, in(f.Path, err)
+	}
+	if l.Mode != nil {
+		f.Mode = uint32(*l.Mode)
 	}
 	if l.UID != nil && l.GID != nil {
 		f.UID, f.GID = int64(*l.UID), int64(*l.GID)
@@ -107,12 +111,12 @@ func (f *File) check(l *fileLine) error {
 	switch {
 	case f.Type != Regular && f.Type != Directory && f.Type != Symlink && f.Type != Hardlink:
 		return invalid("%q: unknown type %.80q", f.Path, f.Type)
-	case f.Type == Hardlink && (l.ModTime != nil || l.UID != nil || l.Mode != 0 || l.User != "" || l.Group != "" || len(l.Xattrs) > 0 || l.Marked != ""):
+	case f.Type == Hardlink && (l.ModTime != nil || l.UID != nil || l.Mode != nil || l.User != "" || l.Group != "" || len(l.Xattrs) > 0 || l.Marked != ""):
 		return invalid("%q: a hardlink has no metadata of its own", f.Path)
 	case (l.UID == nil) != (l.GID == nil):
 		return invalid("%q: only one of uid and gid", f.Path)
-	case l.Mode > 0o7777:
-		return invalid("%q: mode %o", f.Path, l.Mode)
+	case l.Mode != nil && *l.Mode > 0o7777:
+		return invalid("%q: mode %o", f.Path, *l.Mode)
 	case isFile != (l.Size != nil) || isFile != (l.SHA256 != nil):
 		return invalid("%q: size and sha256 belong to files, and to each of them", f.Path)
 	case (f.Type == Symlink || f.Type == Hardlink) != (f.Link != ""):
