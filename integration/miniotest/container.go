@@ -52,14 +52,14 @@ func fromContainer(ctx context.Context, root string) (s *Server, stop func(), wh
 		down()
 		return nil, nil, fmt.Sprintf("its container cannot be made: %v: %s", err, strings.TrimSpace(string(out)))
 	}
-	// In the foreground: compose then stops the container when it is told to end, also by the kernel.
+	remove := afterwards(run(context.Background(), "down", "--volumes", "--timeout", "1"))
 	up, err := startProcess(run(context.Background(), "up", "--no-color"))
 	if err != nil {
-		down()
+		remove()
 		return nil, nil, err.Error()
 	}
 	stop = func() {
-		down()
+		remove()
 		up.wait(10 * time.Second)
 	}
 	addr, err := publishedAddress(ctx, run, up)
@@ -77,6 +77,24 @@ func fromContainer(ctx context.Context, root string) (s *Server, stop func(), wh
 		Region:    defaultRegion,
 		Origin:    "container of docker-compose.test.yml, project " + project,
 	}, stop, ""
+}
+
+// afterwards returns a function that runs a command and waits for it. Where there is a shell, the command also runs when this
+// process is killed: the shell waits for the end of its input, which comes then at the latest.
+func afterwards(cmd *exec.Cmd) func() {
+	shell := exec.Command("sh", append([]string{"-c", `trap "" HUP INT TERM; cat >/dev/null; exec "$0" "$@"`}, cmd.Args...)...)
+	shell.Dir, shell.Env = cmd.Dir, cmd.Env
+	in, err := shell.StdinPipe()
+	if err == nil {
+		err = shell.Start()
+	}
+	if err != nil {
+		return func() { cmd.Run() }
+	}
+	return func() {
+		in.Close()
+		shell.Wait()
+	}
 }
 
 // answers runs a command that asks whether something is there.
