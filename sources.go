@@ -45,6 +45,11 @@ func checkSelection(sources []config.Source, names, exclude []string) error {
 	var known []string
 	for _, src := range sources {
 		known = append(known, src.Name)
+		for _, p := range src.Exclude {
+			if err := snapshot.CheckExclude(p); err != nil {
+				return usage(fmt.Errorf("source %s: %w", src.Name, err))
+			}
+		}
 	}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
