@@ -1,26 +1,5 @@
 package snapshot
 
-import (
-	"io/fs"
-	"syscall"
-	"time"
-)
+import "syscall"
 
-const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-
-func statOf(fi fs.FileInfo) (stat, bool) {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return stat{}, false
-	}
-	return stat{int64(st.Uid), int64(st.Gid), int64(st.Nlink), uint64(st.Dev), st.Ino}, true
-}
-
-// changeTime returns when anything about a file was last changed. Nobody can set it, unlike the time of modification.
-func changeTime(fi fs.FileInfo) (time.Time, bool) {
-	st, ok := fi.Sys().(*syscall.Stat_t)
-	if !ok {
-		return time.Time{}, false
-	}
-	return time.Unix(st.Ctim.Unix()), true
-}
+func ctimeOf(st *syscall.Stat_t) syscall.Timespec { return st.Ctim }
