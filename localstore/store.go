@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,10 +32,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	s := &Store{layout.Store{Store: dir}, dir, path}
 	if _, err := s.Marker(ctx); err != nil {
-		if errors.Is(err, remote.ErrUnavailable) || errors.Is(err, fs.ErrNotExist) {
+		_, statErr := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(statErr, fs.ErrNotExist) {
 			return nil, fmt.Errorf("local store %s: %w", path, fs.ErrNotExist)
 		}
-		return nil, err
+		return nil, err // such as a directory that is not ours to read
 	}
 	return s, nil
 }
