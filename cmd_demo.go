@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,7 @@ func demo(s *session, c *cli.Context) error {
 		return err
 	}
 	if c.Bool("keep") {
+		d.result.Directory = root
 		s.say("\nEverything is in %s", root)
 	}
 	return s.document(d.result)
@@ -57,12 +59,13 @@ type demonstration struct {
 	machine              string // the one that everything happens on
 	writer               *demoProcess
 	result               struct {
-		Commits   int   `json:"commits"` // by the application while it was backed up
-		Snapshots int   `json:"snapshots"`
-		Accounts  int64 `json:"accounts"`
-		Transfers int64 `json:"transfers"`
-		Total     int64 `json:"total"`
-		Whole     bool  `json:"whole"`
+		Commits   int    `json:"commits"` // by the application while it was backed up
+		Snapshots int    `json:"snapshots"`
+		Accounts  int64  `json:"accounts"`
+		Transfers int64  `json:"transfers"`
+		Total     int64  `json:"total"`
+		Whole     bool   `json:"whole"`
+		Directory string `json:"directory,omitempty"` // with --keep
 	}
 }
 
@@ -118,7 +121,7 @@ func (d *demonstration) backups(ctx context.Context) error {
 			return err
 		}
 		var out bytes.Buffer
-		if err := d.run(ctx, &out, append(args, "--json")...); err != nil {
+		if err := d.run(ctx, newUI(&out, io.Discard, d.env), append(args, "--json")...); err != nil {
 			return err
 		}
 		var r backupReport
@@ -176,7 +179,7 @@ func (d *demonstration) lifeboat(ctx context.Context, args ...string) error {
 	short := func(s string) string { return strings.ReplaceAll(s, d.root, "…") }
 	d.say("   $ lifeboat %s", short(strings.Join(args, " ")))
 	var out bytes.Buffer
-	err := d.run(ctx, &out, args...)
+	err := d.run(ctx, newUI(&out, &out, d.env), args...)
 	for line := range strings.Lines(short(out.String())) {
 		d.say("   | %s", strings.TrimRight(line, "\n"))
 	}
@@ -184,9 +187,9 @@ func (d *demonstration) lifeboat(ctx context.Context, args ...string) error {
 }
 
 // run runs a command on the machine, which has a local store of its own.
-func (d *demonstration) run(ctx context.Context, out *bytes.Buffer, args ...string) error {
+func (d *demonstration) run(ctx context.Context, u *ui, args ...string) error {
 	args = append([]string{"lifeboat"}, append(args, "--config", d.config, "--store", d.machine+"-store")...)
-	if err := runCommand(ctx, newUI(out, out, d.env), args, d.env); err != nil {
+	if err := runCommand(ctx, u, args, d.env); err != nil {
 		return fmt.Errorf("%s: %w", args[1], err)
 	}
 	return nil
