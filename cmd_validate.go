@@ -125,7 +125,7 @@ func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids 
 
 func (s *session) printReport(r *validate.Report) {
 	if r.OK {
-		what := "the manifest, the tables and the size of every archive are right"
+		what := "manifest, tables and sizes are right (--read-data reads every byte)"
 		if r.ReadData {
 			what = "every byte is right"
 		}

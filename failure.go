@@ -77,10 +77,10 @@ func noSnapshot(ref, where string, skipped []manifest.Skipped) error {
 	text := fmt.Sprintf("there is no snapshot %q in %s", ref, where)
 	for i, s := range skipped {
 		if i == 5 {
-			text += fmt.Sprintf("; and %d more were passed over", len(skipped)-i)
+			text += fmt.Sprintf("\n  and %d more were passed over", len(skipped)-i)
 			break
 		}
-		text += fmt.Sprintf("; %s was passed over: %s", s.ID.Stamp, s.Why)
+		text += fmt.Sprintf("\n  %s was passed over: %s", s.ID.Stamp, s.Why)
 	}
 	return &failure{codeNoSnapshot, "no_snapshot", errors.New(text), "lifeboat list shows the snapshots that there are"}
 }

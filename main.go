@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -67,7 +68,7 @@ func newApp(ui *ui, env environ.Env) *cli.App {
 	s := func(do func(*session, *cli.Context) error) cli.ActionFunc {
 		return func(c *cli.Context) error {
 			if c.Command.ArgsUsage == "" && c.Args().Present() {
-				return usagef(helpOf(nil), "%s takes no arguments", c.Command.HelpName)
+				return usagef(helpOf(nil), "%s takes no arguments", strings.TrimPrefix(c.Command.HelpName, "lifeboat "))
 			}
 			return do(newSession(c, ui, env), c)
 		}

@@ -146,7 +146,7 @@ func describeProblem(p manifest.Problem) string {
 	}
 	text := fmt.Sprintf("%s: %s", oneLine(where), strings.ReplaceAll(p.Kind, "_", " "))
 	if p.Detail != "" {
-		text += ": " + oneLine(p.Detail)
+		text += ": " + oneLine(strings.ReplaceAll(strings.TrimSpace(p.Detail), "\n", "; "))
 	}
 	return text
 }
