@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lifeboat/manifest"
+	"lifeboat/remote"
 )
 
 // A Catalog is what several places list, taken together.
@@ -68,6 +69,9 @@ func (c *Catalog) Resolve(ctx context.Context, ref manifest.Ref, now time.Time) 
 		if err != nil {
 			if ctx.Err() != nil {
 				return "", context.Cause(ctx)
+			}
+			if errors.Is(err, remote.ErrUnavailable) {
+				return "", err // an older one is not the latest because nobody answered
 			}
 			return fmt.Sprintf("its manifest cannot be read: %v", err), nil
 		}
