@@ -71,7 +71,11 @@ func (s *session) resolve(ctx context.Context, c *layout.Catalog, places []*plac
 	if err != nil {
 		return id, nil, nil, usage(err)
 	}
-	id, skipped, err = c.Resolve(ctx, ref, s.clock(ctx, c.Answered))
+	now := s.now()
+	if ref.IsLatest() {
+		now = s.clock(ctx, c.Answered)
+	}
+	id, skipped, err = c.Resolve(ctx, ref, now)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = noSnapshot(text, strings.Join(urls(places), " and "), skipped)
 	}
