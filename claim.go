@@ -5,38 +5,106 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
+	"os"
 
+	"lifeboat/internal/config"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
+	"lifeboat/remote"
 )
 
-// claim makes sure that a remote is a store of this application, the one it was last time, and that no other machine
-// writes to it.
-func (s *session) claim(ctx context.Context, p *place, local *localstore.Store, app, known string) error {
-	if known != "" && !s.c.Bool("init") {
-		m, err := p.Marker(ctx)
-		if p.gone() || errors.Is(err, fs.ErrNotExist) || err == nil && m.ID != known {
-			return noStore("is it mounted, and is the prefix right? If it was made anew on purpose, give --init",
-				"%s is not the store that it was at the last backup", p.url)
+// A candidate is a remote that may be written to, for all that can be seen without writing.
+type candidate struct {
+	*place
+	from   config.Remote
+	marker layout.Marker // its ID is "" where there is no store yet
+}
+
+// consider looks at remotes. One that is gone, or another than it was when it was used before, and one that cannot be reached, has
+// failed, and the others serve. One that belongs to somebody else is an error: nothing has been written anywhere by then.
+func (s *session) consider(ctx context.Context, w *writable, dir string, remotes []config.Remote) (list []candidate, err error) {
+	for _, r := range remotes {
+		c, err := s.look(ctx, w, dir, r)
+		switch {
+		case err == nil:
+			list = append(list, c)
+		case notThere(ctx, err):
+			w.failed = append(w.failed, err)
+		default:
+			return nil, err
 		}
 	}
-	made, err := localstore.EnsureMarker(ctx, p.Store, app, kit())
+	return list, nil
+}
+
+// notThere reports whether an error is that of one remote, which is no reason to leave the others out.
+func notThere(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && (errors.Is(err, remote.ErrUnavailable) || isNoStore(err))
+}
+
+func (s *session) look(ctx context.Context, w *writable, dir string, r config.Remote) (candidate, error) {
+	p, err := s.openRemote(ctx, r, false)
 	if err != nil {
-		return err
+		return candidate{}, err
+	}
+	if sameDirectory(p.dir, dir) {
+		return candidate{}, refuse("give --store DIR or --remote URL another place", "the remote %s is the local store itself", r.Name)
+	}
+	known, err := knownTo(ctx, dir, p)
+	if err != nil {
+		return candidate{}, err
+	}
+	m, err := p.Marker(ctx)
+	absent := p.gone() || errors.Is(err, fs.ErrNotExist)
+	switch {
+	case known != "" && !s.c.Bool("init") && (absent || err == nil && m.ID != known):
+		return candidate{}, noStore("is it mounted, and is the prefix right? If it was made anew on purpose, give --init",
+			"%s is not the store that it was at the last backup", p.url)
+	case absent:
+		return candidate{p, r, layout.Marker{}}, nil
+	case err != nil:
+		return candidate{}, err
+	case m.App != w.app:
+		return candidate{}, &localstore.ForeignError{Store: p.url, App: m.App, Own: w.app}
+	case known == "" && !s.c.Bool("takeover"):
+		err = s.foreignHost(ctx, p)
+	}
+	return candidate{p, r, m}, err
+}
+
+// knownTo returns the ID that a remote had when the local store in dir, which need not be there, last used it.
+func knownTo(ctx context.Context, dir string, p *place) (string, error) {
+	local, err := localstore.Open(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return local.Known(p.url)
+}
+
+// claim makes a remote a store of the application unless it is one, and remembers it.
+func (s *session) claim(ctx context.Context, w *writable, c candidate) (*place, error) {
+	if c.marker.ID != "" {
+		return c.place, w.local.Remember(c.url, c.marker.ID)
+	}
+	p, err := s.openRemote(ctx, c.from, true)
+	if err != nil {
+		return nil, err
+	}
+	made, err := localstore.EnsureMarker(ctx, p.Store, w.app, kit())
+	if err != nil {
+		return nil, err
 	}
 	if made {
-		s.note("made a new store for %s at %s", app, p.url)
-	} else if known == "" && !s.c.Bool("takeover") {
-		if err := s.foreignHost(ctx, p); err != nil {
-			return err
-		}
+		s.note("made a new store for %s at %s", w.app, p.url)
 	}
 	m, err := p.Marker(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return local.Remember(p.url, m.ID)
+	return p, w.local.Remember(p.url, m.ID)
 }
 
 // foreignHost refuses a remote that this machine has not used yet and that another one has written to. Names of hosts are compared, not
@@ -58,14 +126,10 @@ func (s *session) foreignHost(ctx context.Context, p *place) error {
 	return nil
 }
 
-// clock returns the latest of the times that this machine and the stores go by. A fresh machine may have no idea of the time, and
-// must not take last night's snapshot to be from the future.
-func (s *session) clock(ctx context.Context, stores []layout.Store) time.Time {
-	now := s.now()
-	for _, p := range stores {
-		if t, err := p.Now(ctx); err == nil && t.After(now) {
-			now = t
-		}
-	}
-	return now
+// sameDirectory reports whether two paths are one directory. If it were both the local store and a remote, each snapshot in it would count
+// as being elsewhere too, and be dropped.
+func sameDirectory(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }

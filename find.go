@@ -113,3 +113,15 @@ func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*p
 	snap, err := layout.OpenSnapshot(ctx, id, workers(), stores(has)...)
 	return snap, has, err
 }
+
+// clock returns the latest of the times that this machine and the stores go by. A fresh machine may have no idea of the time, and
+// must not take last night's snapshot to be from the future.
+func (s *session) clock(ctx context.Context, stores []layout.Store) time.Time {
+	now := s.now()
+	for _, p := range stores {
+		if t, err := p.Now(ctx); err == nil && t.After(now) {
+			now = t
+		}
+	}
+	return now
+}

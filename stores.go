@@ -10,7 +10,6 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 	"lifeboat/recovery"
-	"lifeboat/remote"
 )
 
 // writable is the stores that a command writes to.
@@ -36,9 +35,15 @@ func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*
 		return nil, err
 	}
 	w := &writable{app: app, release: func() { held.Release() }}
-	err = s.prepare(ctx, w, held, dir)
-	if err == nil && remotes {
-		err = s.openRemotes(ctx, w, cfg.Remotes)
+	var candidates []candidate
+	if remotes {
+		candidates, err = s.consider(ctx, w, dir, cfg.Remotes)
+	}
+	if err == nil {
+		err = s.prepare(ctx, w, held, dir)
+	}
+	if err == nil {
+		err = s.claimAll(ctx, w, candidates)
 	}
 	if err != nil {
 		w.release()
@@ -83,49 +88,20 @@ func kit() []layout.File {
 	return files
 }
 
-// openRemotes opens remotes for writing. One that is gone, or another than it was when it was used before, and one that cannot
-// be reached, has failed, and the others serve. One that belongs to somebody else is an error, and nothing is written anywhere.
-func (s *session) openRemotes(ctx context.Context, w *writable, remotes []config.Remote) error {
-	for _, r := range remotes {
-		p, err := s.writableRemote(ctx, w, r)
+// claimAll makes the candidates remotes to write to.
+func (s *session) claimAll(ctx context.Context, w *writable, candidates []candidate) error {
+	for _, c := range candidates {
+		p, err := s.claim(ctx, w, c)
 		switch {
 		case err == nil:
 			w.remotes = append(w.remotes, p)
-		case ctx.Err() == nil && (errors.Is(err, remote.ErrUnavailable) || isNoStore(err)):
+		case notThere(ctx, err):
 			w.failed = append(w.failed, err)
 		default:
 			return err
 		}
 	}
 	return nil
-}
-
-func (s *session) writableRemote(ctx context.Context, w *writable, r config.Remote) (*place, error) {
-	p, err := s.openRemote(ctx, r, false)
-	if err != nil {
-		return nil, err
-	}
-	if sameDirectory(p.dir, w.local.Path()) {
-		return nil, refuse("give --store DIR or --remote URL another place", "the remote %s is the local store itself", r.Name)
-	}
-	known, err := w.local.Known(p.url)
-	if err != nil {
-		return nil, err
-	}
-	if known == "" || s.c.Bool("init") {
-		if p, err = s.openRemote(ctx, r, true); err != nil {
-			return nil, err
-		}
-	}
-	return p, s.claim(ctx, p, w.local, w.app, known)
-}
-
-// sameDirectory reports whether two paths are one directory. If it were both the local store and a remote, each snapshot in it would count
-// as being elsewhere too, and be dropped.
-func sameDirectory(a, b string) bool {
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
 }
 
 // sourcesFor returns where archives for a remote are taken from: the local store, and what that lacks from the other remotes.
