@@ -37,16 +37,21 @@ what the remotes lack.
    lifeboat create /srv/app`
 
 func createFlags() []cli.Flag {
-	return append([]cli.Flag{
+	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "only", Usage: "capture only the source `NAME`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source `NAME`; may be repeated"},
 		&cli.StringSliceFlag{Name: "exclude", Usage: "leave out files that match `PATTERN`, such as '*.log' or 'cache/**'; may be repeated"},
-	}, waitFlags()...)
+		waitFlag(),
+	}
 }
 
-func waitFlags() []cli.Flag {
+func waitFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "wait", Usage: "wait up to `TIME`, such as 10m, for another lifeboat on the same local store"}
+}
+
+// remoteFlags are those of commands that write to remotes.
+func remoteFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "wait", Usage: "wait up to `TIME`, such as 10m, for another lifeboat on the same local store"},
 		&cli.BoolFlag{Name: "init", Usage: "a remote that is empty now, or another than it was, is meant: begin a new store there"},
 		&cli.BoolFlag{Name: "takeover", Usage: "write to a remote that another machine has written to", EnvVars: []string{"LIFEBOAT_TAKEOVER"}},
 	}

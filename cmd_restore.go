@@ -52,11 +52,11 @@ func restoreCommand(s *session, c *cli.Context) error {
 	}
 	meter := &progress.Meter{}
 	stop := s.watch(meter)
+	defer stop()
 	res, err := restore.Run(ctx, snap, restore.Options{
 		Target: s.env.Abs(c.String("target")), Only: c.StringSlice("only"), Except: c.StringSlice("except"),
 		PrivilegedMetadata: c.Bool("privileged-metadata"), Meter: meter,
 	})
-	defer stop()
 	if errors.Is(err, restore.ErrNothingSelected) {
 		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
 	}
