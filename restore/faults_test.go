@@ -30,7 +30,7 @@ func whole(t *testing.T) (id manifest.ID, local *localstore.Store, tree map[stri
 	must(t, err)
 	db.SetMaxOpenConns(1)
 	for _, q := range []string{"PRAGMA secure_delete=ON", "CREATE TABLE big(id INTEGER PRIMARY KEY, body BLOB)",
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1400) INSERT INTO big SELECT i, randomblob(3900) FROM n",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1100) INSERT INTO big SELECT i, printf('%.*c', 3900, 'x') FROM n",
 		"DELETE FROM big WHERE id%2=0"} {
 		_, err := db.Exec(q)
 		must(t, err)

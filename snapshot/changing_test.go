@@ -316,7 +316,7 @@ func TestDatabaseThatIsOpenedMeanwhile(t *testing.T) {
 	c := &changing{dir: t.TempDir(), local: snaptest.Local(t)}
 	c.live = filepath.Join(c.dir, "live")
 	db := database(t, c.live, 4096, true)
-	_, err := db.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<11) INSERT INTO t SELECT 10000+i, randomblob(4000000) FROM n")
+	_, err := db.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<9) INSERT INTO t SELECT 10000+i, printf('%.*c', 4000000, 'x') FROM n")
 	must(t, err)
 	must(t, db.Close())
 	size := int64(len(read(t, c.live)))

@@ -34,7 +34,9 @@ func newSmall(t *testing.T) *small {
 		s.sources = append(s.sources, snaptest.Directory(name, dir))
 	}
 	must(t, database(t, filepath.Join(root, "a", "app.db"), 4096, true).Close())
-	scattered(t, filepath.Join(root, "b", "mapped.db"))
+	if !underRace {
+		scattered(t, filepath.Join(root, "b", "mapped.db"))
+	}
 	for _, name := range []string{"a", "b"} {
 		s.trees[name] = snaptest.Walk(t, filepath.Join(root, name))
 	}
@@ -49,7 +51,7 @@ func scattered(t *testing.T, path string) {
 	for _, q := range []string{
 		"PRAGMA secure_delete=ON",
 		"CREATE TABLE big(id INTEGER PRIMARY KEY, body BLOB)",
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1400) INSERT INTO big SELECT i, randomblob(3900) FROM n",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1100) INSERT INTO big SELECT i, printf('%.*c', 3900, 'x') FROM n",
 		"DELETE FROM big WHERE id%2=0",
 	} {
 		_, err := db.Exec(q)
@@ -74,11 +76,11 @@ func (s *small) attempt(t *testing.T, ctx context.Context, faults *snaptest.Faul
 		if len(listed) != 1 || listed[0].ID != res.ID || res.Head.State != manifest.Complete {
 			t.Errorf("success, and %d snapshots; state %s", len(listed), res.Head.State)
 		}
+		s.whole(t, res.ID, local)
 		return nil
 	}
 	opts.Stamp = "20260203T040506Z"
-	again := snaptest.Take(t, local, opts, s.sources...)
-	s.whole(t, again.ID, local)
+	snaptest.Validate(t, snaptest.Take(t, local, opts, s.sources...).ID, local.Store)
 	return err
 }
 
@@ -95,8 +97,8 @@ func TestTakeWithFaults(t *testing.T) {
 	snaptest.NoLeaks(t)
 	s := newSmall(t)
 	res := snaptest.Take(t, snaptest.Local(t), snapshot.Options{}, s.sources...)
-	if res.Head.Stats.ArchivesNew != 4 {
-		t.Fatalf("%d archives; want two of data, one of maps, one of tables", res.Head.Stats.ArchivesNew)
+	if n := res.Head.Stats.ArchivesNew; n != 4 && !underRace {
+		t.Fatalf("%d archives; want two of data, one of maps, one of tables", n)
 	}
 	snaptest.EachFault(t, func(t *testing.T, f *snaptest.Faults) error { return s.attempt(t, t.Context(), f) })
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 			return
 		}
 	}
+	runtime.GOMAXPROCS(min(snaptest.MostProcessors, runtime.NumCPU()))
 	os.Exit(m.Run())
 }
 

@@ -52,7 +52,7 @@ func newPatient(t *testing.T) *patient {
 	must(t, err)
 	db.SetMaxOpenConns(1)
 	for _, q := range []string{"PRAGMA secure_delete=ON", "CREATE TABLE big(id INTEGER PRIMARY KEY, body BLOB)",
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1200) INSERT INTO big SELECT i, printf('%.*c', 3900, 'x') FROM n",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<1100) INSERT INTO big SELECT i, printf('%.*c', 3900, 'x') FROM n",
 		"DELETE FROM big WHERE id%2=0"} {
 		_, err := db.Exec(q)
 		must(t, err)
@@ -180,7 +180,7 @@ func (p *patient) restored(t *testing.T, target string) {
 // A flipped bit anywhere is found, and the object and the files are named.
 func TestFlippedBits(t *testing.T) {
 	p := newPatient(t)
-	places := 60
+	places := 40
 	if testing.Short() {
 		places = 12
 	}

@@ -17,8 +17,12 @@ type Gate struct {
 	once      sync.Once
 }
 
-// Behind is more than what can wait between a source and its target, in bytes that do not compress.
-const Behind = 40 << 20
+// Behind is more than what can wait between a source and its target, in bytes that are not zeros, on up to MostProcessors:
+// the encoders hold two frames for each of them.
+const (
+	Behind         = 32 << 20
+	MostProcessors = 4
+)
 
 // Create implements snapshot.Target.
 func (g *Gate) Create() (archive.Object, error) {
