@@ -3,11 +3,14 @@
 package restore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -283,6 +286,64 @@ func TestSpace(t *testing.T) {
 		t.Errorf("a sparse file: Run = %v", err)
 	}
 	snaptest.Empty(t, parent)
+}
+
+// When one of several sources cannot be moved into place, none is.
+func TestSourcesThatCannotAllBeMoved(t *testing.T) {
+	if snaptest.AsNobody(t) {
+		return
+	}
+	parent := snaptest.TempDir(t)
+	target := filepath.Join(parent, "target")
+	must(t, os.Mkdir(target, 0o755))
+	var sources []snapshot.Source
+	for _, name := range []string{"a", "b", "c"} {
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, "file"), []byte(name), 0o600))
+		sources = append(sources, snaptest.Directory(name, dir))
+	}
+	local := snaptest.Local(t)
+	id := snaptest.Take(t, local, snapshot.Options{}, sources...).ID
+	must(t, os.Chmod(parent, 0o555))
+	hook := &hooked{Store: local.Store.Store, before: func(key string) {
+		if staging, _ := filepath.Glob(filepath.Join(target, layout.StagingPrefix+"*")); len(staging) > 0 {
+			os.MkdirAll(filepath.Join(target, "b", "theirs"), 0o755)
+		}
+	}}
+	_, err := restore.Run(t.Context(), snaptest.Open(t, id, layout.Store{Store: hook}), restore.Options{Target: target})
+	if err == nil || !strings.Contains(err.Error(), "move b into place") {
+		t.Errorf("Run = %v", err)
+	}
+	var left []string
+	for path := range snaptest.Walk(t, target) {
+		left = append(left, path)
+	}
+	if got := sorted(left); got != ". b b/theirs" {
+		t.Errorf("the target has %s", got)
+	}
+}
+
+// However many extents a file has, its last bytes complete it, also when they are zeros.
+func TestZerosAfterManyExtents(t *testing.T) {
+	for _, n := range []int{1<<15 - 1, 1 << 15, 1<<15 + 1} {
+		text := append(bytes.Repeat([]byte("e"), n), make([]byte, 100)...)
+		local := snaptest.Local(t)
+		id := snaptest.Forgery{
+			Content: "e", Bytes: int64(len(text)),
+			Map: func(e manifest.Extent) []manifest.Extent {
+				return append(slices.Repeat([]manifest.Extent{e}, n), manifest.Extent{Len: 100})
+			},
+			Lines: []string{root, fmt.Sprintf(`{"path":"d/f","type":"file","mode":"0421","mtime":"7.000000000","size":%d,"sha256":"%s","chunk":1,"maps":[%%M]}`, len(text), manifest.HashOf(text))},
+		}.Forge(t, local)
+		target := snaptest.Restore(t, id, restore.Options{}, local.Store)
+		path := filepath.Join(target, "d", "f")
+		data, err := os.ReadFile(path)
+		must(t, err)
+		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o421 || fi.ModTime().Unix() != 7 || !bytes.Equal(data, text) {
+			t.Errorf("%d extents: %v, %v (%v)", n, fi.Mode(), fi.ModTime(), err)
+		}
+		snaptest.Validate(t, id, local.Store)
+	}
 }
 
 // What is selected comes, with the directories that it lies in as they were.

@@ -15,12 +15,13 @@ import (
 
 // A Forgery is a snapshot that no writer would make. Everything in it has its right digest; what it says is the forger's.
 type Forgery struct {
-	Sources []manifest.Source // the sums are filled in from Count and Bytes, all for the first source
-	Content string            // of an archive; in Lines, %A is its extent as [0,off,len], %S its SHA-256, %N its size, %M a map of it
-	Lines   []string          // of the files table
-	First   string            // key of the piece; "" means that of an honest writer: "d"
-	Files   []*manifest.File  // instead of Lines: through the writer, which refuses less than the reader
-	Count   int64             // of lines; 0 means as many as there are
+	Sources []manifest.Source                               // the sums are filled in from Count and Bytes, all for the first source
+	Content string                                          // of an archive; in Lines, %A is its extent as [0,off,len], %S its SHA-256, %N its size, %M a map of it
+	Lines   []string                                        // of the files table
+	Map     func(content manifest.Extent) []manifest.Extent // what %M lists; nil means the content once
+	First   string                                          // key of the piece; "" means that of an honest writer: "d"
+	Files   []*manifest.File                                // instead of Lines: through the writer, which refuses less than the reader
+	Count   int64                                           // of lines; 0 means as many as there are
 	Bytes   int64
 }
 
@@ -43,7 +44,11 @@ func (f Forgery) Forge(t testing.TB, local *localstore.Store) manifest.ID {
 		return at, w.Archives()[0]
 	}
 	at, content := pack("content", []byte(f.Content))
-	mapText, err := manifest.EncodeMap([]manifest.Extent{{Archive: content.SHA256, Off: at.Off, Len: at.Len}})
+	extents := []manifest.Extent{{Archive: content.SHA256, Off: at.Off, Len: at.Len}}
+	if f.Map != nil {
+		extents = f.Map(extents[0])
+	}
+	mapText, err := manifest.EncodeMap(extents)
 	check(err)
 	mapAt, mapped := pack("map", mapText)
 	h := &manifest.Head{Format: manifest.Format, App: App, Kind: manifest.Backup, Stamp: Stamp, Finished: time.Unix(1, 0).UTC(),
