@@ -91,6 +91,20 @@ func TestRoundTripOfManyExtents(t *testing.T) {
 	}
 }
 
+// The same for a file that has to be read again: what the first attempt found does not count.
+func TestManyExtentsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "live")
+	runs(t, path, manyRuns, true)
+	local := snaptest.Local(t)
+	gate := &snaptest.Gate{Target: local, Meanwhile: func() { write(t, path, 1000, []byte("changed")) }}
+	res := snaptest.Take(t, gate, snapshot.Options{}, snaptest.Directory("data", dir))
+	snaptest.Validate(t, res.ID, local.Store)
+	checkMaps(t, snaptest.Open(t, res.ID, local.Store), map[string]int{"live": manyRuns}, 1)
+	target := snaptest.Restore(t, res.ID, restore.Options{}, local.Store)
+	same(t, snaptest.Walk(t, dir), snaptest.Walk(t, filepath.Join(target, "data")), 0)
+}
+
 // The recovery programs read maps too.
 func TestRecoveryOfManyExtents(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "tree")
