@@ -28,11 +28,12 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6
 )
 
-// The system: locks that die with their process, statfs and syncfs, bounded groups of goroutines.
+// The system: locks that die with their process, statfs and syncfs, bounded groups of goroutines, a bounded rate of bytes.
 require (
 	github.com/gofrs/flock v0.13.1
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
+	golang.org/x/time v0.16.0
 )
 
 // Tests: scripts, differences, properties.
@@ -41,6 +42,8 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0
 	pgregory.net/rapid v1.3.0
 )
+
+require golang.org/x/time v0.16.0
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -43,9 +43,25 @@ type Config struct {
 	// (bucket.host/key), or "auto", which is also "": virtual at Amazon, path elsewhere.
 	Addressing string
 
-	// RetryFor bounds the waiting between the attempts of one request that fails for a passing
-	// reason; 0 is 30 s, and a negative value means a single attempt.
+	// RetryFor is how long a server is waited for that has answered before and does not now: from the first request that fails on,
+	// whatever number of them does, until one is answered. 0 means DefaultRetryFor, a negative value a single attempt. A server that never
+	// answered is not waited for.
 	RetryFor time.Duration
+
+	// Stall is for how long nothing may move, in either direction, before an attempt counts as failed and is repeated; 0 means
+	// DefaultStall. How long a transfer takes as a whole is not limited.
+	Stall time.Duration
+
+	// Upload and Download, if set, pace the bytes of objects that go to the server and come from it. Stores may share them.
+	Upload, Download Limiter
+
+	// Known, if set, reports whether a server is known to have answered in an earlier run. It is asked once at most, and gets the URL
+	// of the store as String returns it.
+	Known func(url string) bool
+
+	// Outage, if set, is told when a server has been away for some seconds, then each minute, and when it is back. It is called by whatever
+	// goroutine uses the store, one call at a time, and must not use the store.
+	Outage func(Outage)
 
 	Version string                   // of this program, for the User-Agent
 	Getenv  func(name string) string // looks up environment variables; nil is os.Getenv

@@ -13,68 +13,132 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// retry says how long to go on with a request that fails for a passing reason.
-//
-// minio-go would do this, but it repeats nearly everything, so that a mistyped host or a server that
-// is not there takes it five seconds to report, and gives up after ten attempts within ten seconds or
-// so, which does not outlast the restart of a server.
-type retry struct {
-	budget time.Duration // of waiting, in all
-}
+// minio-go would repeat requests too, but it repeats nearly everything, so that a mistyped host or a server that is not there
+// takes it five seconds to report, and gives up after ten attempts within ten seconds or so, which does not outlast the restart of a
+// server. So it makes one attempt only, and all else is here.
 
 const (
-	defaultRetryFor = 30 * time.Second
-	firstWait       = 250 * time.Millisecond
-	longestWait     = 8 * time.Second
+	// DefaultRetryFor is how long a server that has answered before is waited for. It outlives an outage of ten minutes.
+	DefaultRetryFor = 15 * time.Minute
+
+	firstWait   = 250 * time.Millisecond
+	longestWait = 8 * time.Second
+
+	// aloneFor bounds the waiting of a request that goes on failing while the server answers others: the outage is over then, and
+	// something is wrong with this one.
+	aloneFor = 2 * time.Minute
 
 	// A server that never answered is more likely mistyped than down. Then a failure to connect is
 	// final, and any other is after so many attempts.
 	maxUnanswered = 3
 )
 
-func newRetry(budget time.Duration) retry {
-	if budget == 0 {
-		budget = defaultRetryFor
-	}
-	return retry{budget}
+// WithPatience returns a context in which a store whose server is down is waited for no longer than d, if that is less than the
+// store's own RetryFor. It is for who can go elsewhere.
+func WithPatience(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, patienceKey{}, min(d, patience(ctx, d)))
 }
 
-// try calls op until it succeeds, fails for a reason that stays, or the waiting exceeds the budget.
-// The waits double, and are shortened at random by up to a half, so that many clients do not come
-// back at the same time.
+type patienceKey struct{}
+
+// patience returns how long to wait for a server in ctx, where most is what the store says.
+func patience(ctx context.Context, most time.Duration) time.Duration {
+	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok {
+		return min(d, most)
+	}
+	return most
+}
+
+// try calls op until it succeeds, fails for a reason that stays, or the server has been away for too long.
 func (s *s3Store) try(ctx context.Context, op func() error) error {
-	wait, waited := firstWait, time.Duration(0)
-	for attempt := 1; ; attempt++ {
+	if err := s.outage.refuse(patience(ctx, s.outage.budget)); err != nil && ctx.Err() == nil {
+		return err
+	}
+	for a := s.attempt(); ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		err := op()
-		if err == nil || ctx.Err() != nil || !s.passing(err) {
+		if err == nil {
+			s.outage.over()
+			return nil
+		}
+		if err := a.again(ctx, err); err != nil {
 			return err
 		}
-		pause := wait/2 + rand.N(wait/2)
-		if waited += pause; waited > s.retry.budget || attempt >= maxUnanswered && !s.wire.answered() {
-			if attempt > 1 {
-				err = &exhausted{attempt, err}
-			}
-			return err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		wait = min(2*wait, longestWait)
 	}
 }
 
-// exhausted is the last error of a request that was tried several times.
+// An attempt is the first of a request, and then the next one.
+type attempt struct {
+	s       *s3Store
+	n       int
+	began   time.Time     // this one
+	wait    time.Duration // before the next
+	answers int64         // that the server had given when this request failed last
+	alone   time.Time     // since when this request fails while the server answers others; zero: it does not
+}
+
+func (s *s3Store) attempt() *attempt {
+	return &attempt{s: s, n: 1, began: time.Now(), wait: firstWait}
+}
+
+// again waits for the next attempt after one that failed with err. It returns what is to be reported when there is to be none.
+//
+// The waits double, and are shortened at random by up to a half, so that many clients do not come back at the same time.
+func (a *attempt) again(ctx context.Context, err error) error {
+	o := a.s.outage
+	if ctx.Err() != nil || !a.s.passing(err) {
+		if _, ok := errors.AsType[minio.ErrorResponse](err); ok {
+			o.over() // a refusal is an answer
+		}
+		return err
+	}
+	now := time.Now()
+	wait := patience(ctx, o.budget)
+	lasts, answers := o.failed(now, err)
+	left := wait - lasts
+	switch {
+	case a.n == 1 || answers == a.answers:
+		a.alone = time.Time{}
+	case a.alone.IsZero():
+		a.alone = now
+	}
+	a.answers = answers
+	if !a.alone.IsZero() {
+		left = min(left, min(wait, aloneFor)-now.Sub(a.alone))
+	}
+	if left <= 0 || a.n >= maxUnanswered && !a.s.met() {
+		return &exhausted{a.n, lasts, err}
+	}
+	if a.s.met() {
+		o.announce(now, now.Sub(a.began), left, func() string { return a.s.outageCause(err) })
+	}
+	pause := min(a.wait/2+rand.N(a.wait/2), left)
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	a.n++
+	a.began = time.Now()
+	a.wait = min(2*a.wait, longestWait)
+	return nil
+}
+
+// exhausted is the last error of a request that was tried in vain.
 type exhausted struct {
 	attempts int
+	lasts    time.Duration // since the server last answered
 	error
 }
 
 func (e *exhausted) Unwrap() error { return e.error }
+
+// met reports whether there is such a server, as far as is known: it has answered, now or to an earlier run.
+func (s *s3Store) met() bool {
+	return s.wire.answered() || s.known()
+}
 
 // passing reports whether an error may go away when the request is repeated.
 func (s *s3Store) passing(err error) bool {
@@ -86,10 +150,10 @@ func (s *s3Store) passing(err error) bool {
 	}
 	// One that did answer may be restarting.
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return !dns.IsNotFound || s.wire.answered()
+		return !dns.IsNotFound || s.met()
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
-		return s.wire.answered()
+		return s.met()
 	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,8 @@ type s3Store struct {
 	region string
 	core   minio.Core
 	wire   *wire
-	retry  retry
+	outage *outage
+	known  func() bool // whether the store was used before
 
 	// What this server was found to refuse (see putAs).
 	noCondition, noChecksum atomic.Bool
@@ -39,7 +41,7 @@ func newS3(loc Location, cfg Config) (*s3Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWire(set.roots)
+	w := newWire(set.roots, cfg)
 	client, err := minio.NewCore(set.endpoint.Host, &minio.Options{
 		Creds:        creds,
 		Secure:       set.endpoint.Scheme == "https",
@@ -52,7 +54,7 @@ func newS3(loc Location, cfg Config) (*s3Store, error) {
 		return nil, err
 	}
 	client.SetAppInfo("lifeboat", cmp.Or(cfg.Version, "dev"))
-	s := &s3Store{loc: loc, region: set.region, core: *client, wire: w, retry: newRetry(cfg.RetryFor)}
+	s := &s3Store{loc: loc, region: set.region, core: *client, wire: w, outage: newOutage(cfg.RetryFor, cfg.Outage)}
 	if loc.Prefix != "" {
 		s.prefix = loc.Prefix + "/"
 	}
@@ -60,6 +62,7 @@ func newS3(loc Location, cfg Config) (*s3Store, error) {
 	if s.loc.Endpoint == amazon {
 		s.loc.Endpoint = ""
 	}
+	s.known = sync.OnceValue(func() bool { return cfg.Known != nil && cfg.Known(s.String()) })
 	return s, nil
 }
 

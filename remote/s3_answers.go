@@ -78,6 +78,9 @@ func refusesHeaders(err error) bool {
 // passingStatus reports whether the server itself calls its answer a passing one.
 func passingStatus(err error) bool {
 	r, _ := errors.AsType[minio.ErrorResponse](err)
+	if r.StatusCode == 0 {
+		return false // minio-go's own, about an answer that makes no sense
+	}
 	switch r.Code {
 	case "SlowDown", "SlowDownRead", "SlowDownWrite", "InternalError", "ServiceUnavailable", "RequestTimeout",
 		"Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled",

@@ -88,6 +88,8 @@ func (s *s3Store) answer(r minio.ErrorResponse, verb string) (what, next string)
 		return "the server at " + s.endpoint() + " wants https", "write https:// in the endpoint"
 	case passingStatus(r):
 		return "the server is not well: " + what, "try again later"
+	case r.StatusCode == 0:
+		return s.notS3(fmt.Errorf("%w: %s", errNotS3, clean(r.Message))).Error(), ""
 	case r.XMLName.Local != "Error":
 		err := s.notS3(fmt.Errorf("%w (%d %s)", errNotS3, r.StatusCode, http.StatusText(r.StatusCode)))
 		return err.Error(), ""
@@ -144,7 +146,10 @@ func (s *s3Store) network(err error) (what, next string) {
 	text := clean(err.Error())
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	op, isOp := errors.AsType[*net.OpError](err)
+	stalled, isStalled := errors.AsType[*stalledError](err)
 	switch {
+	case isStalled:
+		return stalled.Error(), "try again later; if the line is that slow, set stall: in lifeboat.yaml"
 	case isDNS && dns.IsNotFound:
 		return fmt.Sprintf("there is no host %.100q", dns.Name), "check the endpoint's name"
 	case isDNS:
@@ -165,12 +170,26 @@ func (s *s3Store) network(err error) (what, next string) {
 	return "the network failed: " + text, "try again later"
 }
 
-// attempts says how often a request was tried in vain.
+// attempts says how often, or for how long, a request was tried in vain.
 func attempts(err error) string {
-	if e, ok := errors.AsType[*exhausted](err); ok {
+	e, ok := errors.AsType[*exhausted](err)
+	switch {
+	case ok && e.lasts >= tellAfter:
+		return fmt.Sprintf(" (for %s)", e.lasts.Round(time.Second))
+	case ok && e.attempts > 1:
 		return fmt.Sprintf(" (%d attempts)", e.attempts)
 	}
 	return ""
+}
+
+// outageCause says in one line why the server is taken to be down.
+func (s *s3Store) outageCause(err error) string {
+	if r, ok := errors.AsType[minio.ErrorResponse](err); ok {
+		what, _ := s.answer(r, "")
+		return what
+	}
+	what, _ := s.network(err)
+	return what
 }
 
 func (s *s3Store) endpoint() string { return s.core.EndpointURL().String() }

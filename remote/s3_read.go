@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 )
 
-// How often a reader asks for the rest of an object whose body broke off, until so many bytes of it
-// have come.
-const (
-	maxResumes     = 5
-	resumeProgress = 1 << 20
-)
+// resumeProgress is how many bytes of a body that broke off must come for the next break to count as the first.
+const resumeProgress = 1 << 20
 
 func (s *s3Store) Open(ctx context.Context, key string, off, n int64) (_ io.ReadCloser, err error) {
 	defer s.explain(ctx, &err, "open", key)
@@ -26,7 +23,7 @@ func (s *s3Store) Open(ctx context.Context, key string, off, n int64) (_ io.Read
 	if off < 0 {
 		return nil, fmt.Errorf("offset %d: %w", off, fs.ErrInvalid)
 	}
-	r := &s3Reader{store: s, ctx: ctx, key: key, object: object, off: off, resumes: maxResumes}
+	r := &s3Reader{store: s, ctx: ctx, key: key, object: object, off: off}
 	if n == 0 {
 		return r.checkEmpty()
 	}
@@ -52,9 +49,9 @@ type s3Reader struct {
 	left int64         // bytes still to come
 	etag string
 
-	resumes  int   // left
-	progress int64 // bytes since the last resume
-	err      error // the reader has failed
+	attempt  *attempt // at getting on, after the body broke off; else nil
+	progress int64    // bytes since then
+	err      error    // the reader has failed
 }
 
 // open asks for n bytes from r.off, to the end if n is negative, and checks that they are announced.
@@ -145,24 +142,33 @@ func (r *s3Reader) Read(p []byte) (int, error) {
 		r.off += int64(n)
 		r.left -= int64(n)
 		if r.progress += int64(n); r.progress >= resumeProgress {
-			r.resumes = maxResumes
+			r.attempt = nil
 		}
 		if err != nil && r.left > 0 {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			r.closeBody()
-			if r.ctx.Err() != nil || r.resumes == 0 {
+			if err := r.broken(err); err != nil {
 				return n, r.fail(err)
 			}
-			r.resumes--
-			r.progress = 0
 		}
 		if n > 0 {
 			return n, nil
 		}
 	}
 	return 0, io.EOF
+}
+
+// broken waits until it is time to ask for the rest of a body that broke off. An error says that there is no use. The server does
+// answer, with the beginning of a body, so this is not an outage, and is bounded as what happens to one request alone.
+func (r *s3Reader) broken(err error) error {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	r.closeBody()
+	if r.attempt == nil {
+		r.attempt, r.progress = r.store.attempt(), 0
+		return r.ctx.Err()
+	}
+	r.attempt.began = time.Now() // the body took its time, not the failure
+	return r.attempt.again(r.ctx, err)
 }
 
 // resume asks for the rest if the body broke off.

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,9 +14,12 @@ import (
 	"time"
 )
 
-// wire carries the requests of one store, and nothing else's. It keeps the server's time.
+// wire carries the requests of one store, and nothing else's. It ends those in which nothing moves, paces the bytes, and keeps the
+// server's time.
 type wire struct {
-	base http.RoundTripper
+	base     http.RoundTripper
+	stall    time.Duration
+	up, down Limiter // nil: as fast as it goes
 
 	mu   sync.Mutex
 	date time.Time // the Date of an answer; zero when none has come
@@ -23,15 +27,13 @@ type wire struct {
 }
 
 // newWire makes the transport. Its limits are on silence, not on the length of a transfer: a slow line
-// is not an error. The server may take minutes before it answers a PUT of which it has all bytes, while
-// it makes them durable.
-func newWire(roots *x509.CertPool) *wire {
-	return &wire{base: &http.Transport{
+// is not an error.
+func newWire(roots *x509.CertPool, cfg Config) *wire {
+	return &wire{stall: cmp.Or(cfg.Stall, DefaultStall), up: cfg.Upload, down: cfg.Download, base: &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		ResponseHeaderTimeout: 5 * time.Minute,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       time.Minute,
 		MaxIdleConnsPerHost:   32,
@@ -50,7 +52,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context())
 		req.Header.Set("Expect", "100-continue")
 	}
-	resp, err := w.base.RoundTrip(req)
+	resp, err := w.watched(req)
 	if err != nil {
 		return nil, err
 	}
