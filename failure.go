@@ -133,6 +133,8 @@ func classify(ctx context.Context, err error) *failure {
 		return as(codeIntegrity, "integrity", "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole")
 	case errors.Is(err, remote.ErrUnavailable):
 		return as(codeRemote, "remote", "")
+	case diskspace.Full(err):
+		return as(codeNoSpace, "no_space", "free some there, and run the same command again")
 	case errors.Is(err, fs.ErrPermission):
 		return as(codeFailed, "permission", "run it as a user who may, or change the permissions")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"testing"
 
 	"lifeboat/archive"
@@ -39,6 +40,7 @@ func TestClassify(t *testing.T) {
 		{&localstore.ForeignError{}, codeNoStore, "other_application"},
 		{&restore.NotEmptyError{Target: "t"}, codeRefused, "not_empty"},
 		{&diskspace.NotEnoughError{}, codeNoSpace, "no_space"},
+		{&fs.PathError{Op: "write", Path: "p", Err: syscall.ENOSPC}, codeNoSpace, "no_space"},
 		{&archive.DamageError{Err: fs.ErrNotExist}, codeIntegrity, "integrity"},
 		{layout.ErrDigest, codeIntegrity, "integrity"},
 		{layout.ErrDamaged, codeIntegrity, "integrity"},
@@ -47,6 +49,7 @@ func TestClassify(t *testing.T) {
 		{remote.ErrUnavailable, codeRemote, "remote"},
 		// When several apply.
 		{errors.Join(remote.ErrUnavailable, layout.ErrDamaged), codeIntegrity, "integrity"},
+		{errors.Join(syscall.ENOSPC, remote.ErrUnavailable), codeRemote, "remote"},
 	} {
 		for _, err := range []error{test.err, fmt.Errorf("push to x: %w", test.err), errors.Join(errors.New("and"), test.err)} {
 			f := classify(context.Background(), err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"lifeboat/internal/diskspace"
 	"lifeboat/manifest"
 )
 
@@ -85,6 +86,9 @@ func (r *reader) plain(rel string, f *os.File, first sight) error {
 func (r *reader) failed(rel string, err error) error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
+	}
+	if diskspace.Full(err) {
+		return err // no room for a copy of a database: that is ours, and no fault of the source
 	}
 	if rel == "." {
 		r.c.err = err

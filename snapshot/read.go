@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
@@ -274,6 +275,8 @@ func (r *reader) met(rel string, fi fs.FileInfo) (bool, error) {
 	switch {
 	case errors.Is(err, sqlitedb.ErrNotDatabase):
 		return false, nil
+	case diskspace.Full(err): // no room for a copy: that is ours, and no fault of the source
+		return true, err
 	case err != nil:
 		return true, r.gone(rel, err)
 	}

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lifeboat/archive"
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/internal/sqlitedb"
@@ -249,6 +250,9 @@ func (t *take) pin(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if diskspace.Full(err) {
+			return fmt.Errorf("source %s: %w", c.Source.Name, err) // that is ours, and no fault of the source
 		}
 		if err != nil {
 			c.err = err

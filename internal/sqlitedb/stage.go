@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -79,6 +80,9 @@ func recoverJournal(ctx context.Context, path string) error {
 	err = c.QueryRowContext(ctx, "PRAGMA main.data_version").Scan(&version)
 	if isSchema(err) {
 		return nil
+	}
+	if code(err)&0xff == sqlite3.SQLITE_FULL {
+		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
 	}
 	return err
 }

@@ -1,0 +1,10 @@
+package diskspace
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// syscall.ENOSPC is a number of Go's own here, which wrappers use.
+var full = []syscall.Errno{windows.ERROR_DISK_FULL, windows.ERROR_HANDLE_DISK_FULL, windows.ERROR_DISK_QUOTA_EXCEEDED, syscall.ENOSPC}
