@@ -86,11 +86,15 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	meter := &progress.Meter{}
 	stop := s.watch(meter)
 	defer stop()
+	scratch, err := s.temporary()
+	if err != nil {
+		return err
+	}
 	sending := startSending(ctx, w)
 	defer sending.abandon()
 	res, err := s.capture(ctx, sources, meter, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
-		Target: w.local, Avoid: avoid(w.local.Path(), cfg.Remotes), Stored: sending.add,
+		Target: w.local, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
 	})
 	if err != nil {
 		return err

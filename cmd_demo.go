@@ -34,12 +34,9 @@ func demo(s *session, c *cli.Context) error {
 	if dir := c.String("writer"); dir != "" {
 		return demoWriter(c.Context, dir, os.Stdin, s.out)
 	}
-	root, err := os.MkdirTemp("", "lifeboat-demo-*")
+	root, err := s.demoRoot(c.Bool("keep"))
 	if err != nil {
 		return err
-	}
-	if !c.Bool("keep") {
-		defer os.RemoveAll(root)
 	}
 	d := &demonstration{session: s, root: root, bucket: filepath.Join(root, "bucket"), config: filepath.Join(root, "lifeboat.yaml"),
 		machine: filepath.Join(root, "machine-1")}
@@ -51,6 +48,14 @@ func demo(s *session, c *cli.Context) error {
 		s.say("\nEverything is in %s", root)
 	}
 	return s.document(d.result)
+}
+
+// demoRoot makes the directory in which everything happens. Unless it is to be kept it goes at the end of the command.
+func (s *session) demoRoot(keep bool) (string, error) {
+	if keep {
+		return os.MkdirTemp(s.env.TempDir(), "lifeboat-demo-*")
+	}
+	return s.temporary()
 }
 
 type demonstration struct {

@@ -109,10 +109,17 @@ func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids 
 	stop := s.watch(meter)
 	defer stop()
 	reports := []*validate.Report{}
+	scratch := ""
+	if s.c.Bool("read-data") {
+		var err error
+		if scratch, err = s.scratchIn(s.c.String("scratch")); err != nil {
+			return nil, err
+		}
+	}
 	for _, id := range ids {
 		for _, store := range catalog.Where(id) {
 			r, err := validate.Check(ctx, id, store, validate.Options{
-				ReadData: s.c.Bool("read-data"), Scratch: s.c.String("scratch"), Workers: workers(), Meter: meter,
+				ReadData: s.c.Bool("read-data"), Scratch: scratch, Workers: workers(), Meter: meter,
 			})
 			if err != nil {
 				return nil, err

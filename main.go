@@ -70,7 +70,9 @@ func newApp(ui *ui, env environ.Env) *cli.App {
 			if c.Command.ArgsUsage == "" && c.Args().Present() {
 				return usagef(helpOf(nil), "%s takes no arguments", strings.TrimPrefix(c.Command.HelpName, "lifeboat "))
 			}
-			return do(newSession(c, ui, env), c)
+			session := newSession(c, ui, env)
+			defer session.close()
+			return do(session, c)
 		}
 	}
 	return &cli.App{

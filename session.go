@@ -24,6 +24,8 @@ type session struct {
 	c   *cli.Context
 	env environ.Env
 	now func() time.Time
+
+	scratch scratch
 }
 
 func newSession(c *cli.Context, u *ui, env environ.Env) *session {

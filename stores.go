@@ -10,6 +10,7 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 	"lifeboat/recovery"
+	"lifeboat/remote"
 )
 
 // writable is the stores that a command writes to.
@@ -95,6 +96,7 @@ func (s *session) claimAll(ctx context.Context, w *writable, candidates []candid
 		switch {
 		case err == nil:
 			w.remotes = append(w.remotes, p)
+			s.sweep(p)
 		case notThere(ctx, err):
 			w.failed = append(w.failed, err)
 		default:
@@ -102,6 +104,15 @@ func (s *session) claimAll(ctx context.Context, w *writable, candidates []candid
 		}
 	}
 	return nil
+}
+
+// sweep removes what a writer that was killed has left in a directory. In a bucket there is nothing: an upload is there whole, or not.
+func (s *session) sweep(p *place) {
+	if dir, ok := p.Store.Store.(*remote.Dir); ok {
+		if n := dir.Sweep(); n > 0 {
+			s.detail("removed %s from %s that a command which was killed had left", count(int64(n), "unfinished file"), p.url)
+		}
+	}
 }
 
 // sourcesFor returns where archives for a remote are taken from: the local store, and what that lacks from the other remotes.

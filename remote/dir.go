@@ -156,6 +156,10 @@ func (d *Dir) Delete(ctx context.Context, key string) (err error) {
 	return durable.Remove(d.file(key))
 }
 
+// Sweep removes the uploads that writers which were killed have left, here or on another machine that shares the directory, and
+// returns how many. Those under way stay.
+func (d *Dir) Sweep() int { return durable.SweepFiles(d.path) }
+
 // Now implements Store. It asks the file system, which on a network has a clock of its own, by
 // making a file there; where nothing can be made, it returns this machine's time.
 func (d *Dir) Now(ctx context.Context) (_ time.Time, err error) {

@@ -67,9 +67,15 @@ type Database struct {
 }
 
 // NotEmptyError reports a target that has something in it. Nothing was changed.
-type NotEmptyError struct{ Target string }
+type NotEmptyError struct {
+	Target     string
+	Unfinished string // name of a directory in it in which a restore works, or was killed; may be ""
+}
 
 func (e *NotEmptyError) Error() string {
+	if e.Unfinished != "" {
+		return fmt.Sprintf("%s is not empty: it has an unfinished restore in it (%s). If none is running, remove what is there, or give another directory", e.Target, e.Unfinished)
+	}
 	return fmt.Sprintf("%s is not empty; give a directory that is, or one that does not exist yet", e.Target)
 }
 

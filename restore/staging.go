@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/layout"
@@ -17,6 +18,7 @@ type staging struct {
 	old    fs.FileInfo // of the target, which is empty; nil when there was none
 	made   []string    // parents of the target that were made, outermost first
 	dir    string
+	held   *durable.TempDir // dir, where it was made
 	root   *os.Root
 	inside bool // it lies in the target, because nothing can be renamed to that
 }
@@ -35,13 +37,15 @@ func newStaging(target string) (*staging, error) {
 	var err error
 	if st.root, err = os.OpenRoot(st.dir); err != nil {
 		os.Remove(st.dir)
+		st.held.Release()
 		st.removeMade()
 		return nil, err
 	}
 	return st, nil
 }
 
-// look follows a symbolic link to the target, and makes sure that nothing is there.
+// look follows a symbolic link to the target, and makes sure that nothing is there. What restores that were killed have left there,
+// and beside it, goes.
 func (st *staging) look() error {
 	target, err := filepath.EvalSymlinks(st.target)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,37 +61,66 @@ func (st *staging) look() error {
 	if err != nil {
 		return fmt.Errorf("look at the target: %w", err)
 	}
-	entries, err := os.ReadDir(target)
+	return st.lookInside()
+}
+
+// lookInside makes sure that nothing is in the target. A restore that was killed while it moved sources into place one by one has left
+// some there, which somebody may use by now: they stay, and are an obstacle, with what else it left.
+func (st *staging) lookInside() error {
+	entries, err := os.ReadDir(st.target)
 	if err != nil {
 		return fmt.Errorf("look at the target: %w", err)
 	}
-	if len(entries) > 0 {
-		return &NotEmptyError{st.target}
+	if len(entries) == 0 {
+		return nil
 	}
-	return nil
+	unfinished, others := "", false
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), layout.StagingPrefix) {
+			unfinished = e.Name()
+		} else {
+			others = true
+		}
+	}
+	if !others {
+		durable.SweepDirs(st.target, layout.StagingPrefix)
+		if entries, err = os.ReadDir(st.target); err != nil || len(entries) == 0 {
+			return err
+		}
+	}
+	return &NotEmptyError{st.target, unfinished}
 }
 
-func (st *staging) makeDir() (err error) {
+func (st *staging) makeDir() error {
 	parent := filepath.Dir(st.target)
 	if st.old == nil {
 		if err := st.makeParents(parent); err != nil {
 			return err
 		}
-		st.dir, err = os.MkdirTemp(parent, layout.StagingPrefix)
-		return err
+		return st.makeIn(parent)
 	}
 	// Only a rename can tell whether a rename works: a bind mount is on the same device and refuses it all the same.
-	if st.dir, err = os.MkdirTemp(st.target, layout.StagingPrefix); err != nil {
-		st.dir, err = os.MkdirTemp(parent, layout.StagingPrefix)
-		return err
+	if err := st.makeIn(st.target); err != nil {
+		return st.makeIn(parent)
 	}
 	beside := filepath.Join(parent, filepath.Base(st.dir))
-	if durable.Rename(st.dir, beside) == nil {
+	err := durable.Rename(st.dir, beside)
+	if err != nil {
+		_, err = os.Lstat(beside) // it may have failed after its effect
+	}
+	if st.inside = err != nil; !st.inside {
 		st.dir = beside
-	} else {
-		st.inside = true
 	}
 	return nil
+}
+
+// makeIn makes the staging directory, after those that killed restores have left.
+func (st *staging) makeIn(parent string) (err error) {
+	durable.SweepDirs(parent, layout.StagingPrefix)
+	if st.held, err = durable.MakeTempDir(parent, layout.StagingPrefix+"*"); err == nil {
+		st.dir = st.held.Path
+	}
+	return err
 }
 
 // makeParents makes a directory and its missing parents, and remembers which.
@@ -98,17 +131,14 @@ func (st *staging) makeParents(dir string) error {
 	if err := st.makeParents(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	st.made = append(st.made, dir)
-	return nil
+	st.made = append(st.made, dir) // even if it fails, perhaps only after its effect
+	return durable.MkdirAll(dir, 0o755)
 }
 
 // removeMade removes the parents that were made, as long as there is nothing in them.
 func (st *staging) removeMade() {
 	for i := len(st.made) - 1; i >= 0; i-- {
-		if os.Remove(st.made[i]) != nil {
+		if err := os.Remove(st.made[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 	}
@@ -128,12 +158,13 @@ func (st *staging) publish(names []string) error {
 		return err
 	}
 	st.root.Close() // Windows renames no directory that is open
-	if st.old != nil {
-		if err := st.removeOld(); err != nil {
-			return err
-		}
+	if err := st.sameOld(); err != nil {
+		return err
 	}
-	if err := durable.Rename(st.dir, st.target); err != nil {
+	if err := durable.ReplaceDir(st.dir, st.target); err != nil {
+		if st.old != nil && errors.Is(err, fs.ErrExist) {
+			return &NotEmptyError{st.target, ""}
+		}
 		return errors.Join(fmt.Errorf("move into place: %w", err), st.takeBack(mode))
 	}
 	st.made = nil
@@ -151,6 +182,9 @@ func (st *staging) takeBack(mode fs.FileMode) error {
 		return nil
 	}
 	err := os.Mkdir(st.target, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // it never went
+	}
 	if err == nil {
 		copyOwner(st.target, st.old)
 		err = os.Chmod(st.target, mode)
@@ -158,14 +192,16 @@ func (st *staging) takeBack(mode fs.FileMode) error {
 	return err
 }
 
-// removeOld removes the empty directory that is to be replaced, if it is still the same one.
-func (st *staging) removeOld() error {
+// sameOld makes sure that the empty directory which is to be replaced is the one that was looked at.
+func (st *staging) sameOld() error {
 	fi, err := os.Lstat(st.target)
-	if err != nil {
+	switch {
+	case st.old == nil && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
 		return fmt.Errorf("move into place: %w", err)
-	}
-	if !os.SameFile(fi, st.old) || os.Remove(st.target) != nil {
-		return &NotEmptyError{st.target}
+	case st.old == nil || !os.SameFile(fi, st.old):
+		return &NotEmptyError{st.target, ""}
 	}
 	return nil
 }
@@ -192,19 +228,7 @@ func (st *staging) publishEach(names []string) error {
 // discard removes what is left of the staging directory. After publish there is nothing, or an empty directory.
 func (st *staging) discard() {
 	st.root.Close()
-	if err := os.RemoveAll(st.dir); err != nil {
-		makeRemovable(st.dir)
-		os.RemoveAll(st.dir)
-	}
+	durable.RemoveAll(st.dir)
+	st.held.Release()
 	st.removeMade()
-}
-
-// makeRemovable gives the owner write permission to the directories below dir, which may have been restored without.
-func makeRemovable(dir string) {
-	filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.IsDir() {
-			os.Chmod(path, 0o700)
-		}
-		return nil
-	})
 }

@@ -32,6 +32,10 @@ type Options struct {
 	Concurrency int               // archives at once; 0 means DefaultConcurrency
 	Plan        func(bytes int64) // told once how many stored bytes will be copied
 	Progress    func(bytes int64) // told of each archive that was copied; calls come from several goroutines
+
+	// Scratch returns the directory for archives on their way from one network to another place, when there is one; nil means
+	// the system's. Calls come from several goroutines.
+	Scratch func() (string, error)
 }
 
 // A Result says what a transfer did.
@@ -68,7 +72,7 @@ func Copy(ctx context.Context, s *layout.Snapshot, places []layout.Store, to lay
 			break
 		}
 		g.Go(func() error {
-			if err := copyArchive(gctx, places, to, a); err != nil {
+			if err := copyArchive(gctx, places, to, a, opts); err != nil {
 				return err
 			}
 			bytes.Add(a.Size)
@@ -151,11 +155,11 @@ func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, r
 }
 
 // copyArchive copies one archive from the first place that has it whole.
-func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a needed) error {
+func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a needed, opts Options) error {
 	var errs []error
 	unreadable := true
 	for _, from := range places {
-		err := copyFrom(ctx, from, to, a)
+		err := copyFrom(ctx, from, to, a, opts)
 		if err == nil {
 			return nil
 		}
@@ -184,7 +188,7 @@ type sourceError struct{ error }
 
 func (e *sourceError) Unwrap() error { return e.error }
 
-func copyFrom(ctx context.Context, from, to layout.Store, a needed) error {
+func copyFrom(ctx context.Context, from, to layout.Store, a needed, opts Options) error {
 	damaged := func(why error) error {
 		return &sourceError{&archive.DamageError{Store: from.String(), Object: layout.ArchiveKey(a.SHA256), Place: "whole", Err: why}}
 	}
@@ -192,7 +196,7 @@ func copyFrom(ctx context.Context, from, to layout.Store, a needed) error {
 		OpenFile(key string) (*os.File, error)
 	})
 	if !ok {
-		return throughFile(ctx, from, to, a, damaged)
+		return throughFile(ctx, from, to, a, opts, damaged)
 	}
 	f, err := dir.OpenFile(layout.ArchiveKey(a.SHA256))
 	if err != nil {
@@ -217,8 +221,15 @@ func put(ctx context.Context, to layout.Store, f io.ReaderAt, a needed) error {
 
 // throughFile brings an archive from a network to a temporary file, verifies it, and stores it from there: a request
 // that has to be repeated needs its body again.
-func throughFile(ctx context.Context, from, to layout.Store, a needed, damaged func(error) error) error {
-	tmp, err := os.CreateTemp("", "lifeboat-*")
+func throughFile(ctx context.Context, from, to layout.Store, a needed, opts Options, damaged func(error) error) error {
+	dir := ""
+	if opts.Scratch != nil {
+		var err error
+		if dir, err = opts.Scratch(); err != nil {
+			return err
+		}
+	}
+	tmp, err := os.CreateTemp(dir, "lifeboat-*")
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package durable makes changes to a file system that survive a crash. It is the only caller of fsync
+// Package durable makes changes to a file system that survive a crash, and finds what a crash has left. It is the only caller of fsync
 // and rename in lifeboat, so that their order can be read in one place.
 //
 // A file becomes durable in four steps, none of which may be left out or moved:
@@ -26,17 +26,29 @@ type File struct {
 	done bool
 }
 
-// Create opens a new file for writing in dir, with mode 0600 and a name that begins with ".tmp-".
+// Create opens a new file for writing in dir, with mode 0600 and a name that begins with ".tmp-". It is held as long as it
+// has that name, so that SweepFiles leaves it alone.
 func Create(dir string) (*File, error) {
-	f, err := os.CreateTemp(dir, TempPrefix+"*")
-	if err != nil {
-		return nil, err
+	for range attempts {
+		f, err := os.CreateTemp(dir, TempPrefix+"*")
+		if err != nil {
+			return nil, err
+		}
+		free, err := hold(f)
+		if free || errors.Is(err, errNoHolds) {
+			return &File{File: f}, nil
+		}
+		f.Close()
+		if err != nil {
+			os.Remove(f.Name())
+			return nil, err
+		}
 	}
-	return &File{File: f}, nil
+	return nil, errors.New("another process removes what is made in " + dir)
 }
 
 // TempPrefix begins the name of every file that was not committed. After a crash such files are
-// litter, and whoever owns the directory may remove them.
+// litter: see SweepFiles.
 const TempPrefix = ".tmp-"
 
 // Commit makes the file durable under path, replacing what was there, and closes it. On failure the
@@ -52,13 +64,16 @@ func (f *File) Commit(path string, perm fs.FileMode) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("fsync %s: %w", f.Name(), err)
 	}
-	if err := f.Close(); err != nil {
-		return err
+	if closeToRename {
+		if err := f.Close(); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
 	f.done = true
+	f.Close() // which can fail no more: everything is on the disk
 	return SyncDir(filepath.Dir(path))
 }
 
@@ -107,6 +122,10 @@ func Rename(oldpath, newpath string) error {
 	if err := os.Rename(oldpath, newpath); err != nil {
 		return err
 	}
+	return syncMove(oldpath, newpath)
+}
+
+func syncMove(oldpath, newpath string) error {
 	from, to := filepath.Dir(oldpath), filepath.Dir(newpath)
 	if err := SyncDir(to); err != nil || from == to {
 		return err

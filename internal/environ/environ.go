@@ -55,3 +55,11 @@ func (e Env) Abs(path string) string {
 	}
 	return filepath.Join(e.Dir, path)
 }
+
+// TempDir returns the directory for temporary files, as os.TempDir does.
+func (e Env) TempDir() string {
+	if dir := e.Getenv("TMPDIR"); dir != "" && e.OS != "windows" {
+		return e.Abs(dir)
+	}
+	return os.TempDir()
+}

@@ -1,0 +1,172 @@
+//go:build !windows
+
+package durable_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+
+	"lifeboat/internal/durable"
+)
+
+// What is in use stays, what nobody holds goes, and what is not meant is not looked at.
+func TestSweepDirs(t *testing.T) {
+	parent := t.TempDir()
+	used, err := durable.MakeTempDir(parent, "scratch-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, err := durable.MakeTempDir(parent, "scratch-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := filepath.Join(parent, "scratch-moved")
+	if err := durable.Rename(moved.Path, beside); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(parent, "scratch-left")
+	for _, dir := range []string{filepath.Join(left, "closed"), filepath.Join(parent, "other")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, perm := range map[string]os.FileMode{filepath.Join(left, "closed", "x"): 0o644, filepath.Join(parent, "scratch-file"): 0o644} {
+		if err := os.WriteFile(path, nil, perm); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(left, "closed"), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("other", filepath.Join(parent, "scratch-link")); err != nil {
+		t.Fatal(err)
+	}
+	if removed := durable.SweepDirs(parent, "scratch-"); !slices.Equal(removed, []string{left}) {
+		t.Errorf("removed %q", removed)
+	}
+	want := []string{"other", "scratch-file", "scratch-link", filepath.Base(used.Path), "scratch-moved"}
+	slices.Sort(want)
+	if got := names(t, parent); !slices.Equal(got, want) {
+		t.Errorf("there is %q, want %q", got, want)
+	}
+	used.Release()
+	moved.Release()
+	if removed := durable.SweepDirs(parent, "scratch-"); len(removed) != 2 {
+		t.Errorf("when nobody holds them any more: removed %q", removed)
+	}
+}
+
+func TestTempDirRemove(t *testing.T) {
+	parent := t.TempDir()
+	d, err := durable.MakeTempDir(parent, "x-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.Path, "y"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if n := names(t, parent); len(n) != 0 {
+		t.Errorf("there is %q", n)
+	}
+}
+
+// A file that is being written stays until it has its name, whoever sweeps.
+func TestSweepFiles(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, "below", durable.TempPrefix+"left")
+	if err := os.Mkdir(filepath.Dir(left), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{left, filepath.Join(dir, "x.tmp-")} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := durable.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := durable.SweepFiles(dir); n != 1 {
+		t.Errorf("%d were removed", n)
+	}
+	if err := f.Commit(filepath.Join(dir, "named"), 0o600); err != nil {
+		t.Error(err)
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"below", "named", "x.tmp-"}) {
+		t.Errorf("there is %q", got)
+	}
+}
+
+// Somebody sweeps all the while, and no writer notices.
+func TestSweepWhileOthersWrite(t *testing.T) {
+	dir := t.TempDir()
+	done := make(chan struct{})
+	var sweeping, writing sync.WaitGroup
+	sweeping.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				durable.SweepFiles(dir)
+				durable.SweepDirs(dir, "scratch-")
+			}
+		}
+	})
+	for i := range 4 {
+		writing.Go(func() {
+			for range 50 {
+				if err := durable.WriteFile(filepath.Join(dir, string(rune('a'+i))), []byte("x"), 0o600); err != nil {
+					t.Error(err)
+				}
+				d, err := durable.MakeTempDir(dir, "scratch-*")
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				if err := os.WriteFile(filepath.Join(d.Path, "x"), nil, 0o600); err != nil {
+					t.Error(err)
+				}
+				if err := d.Remove(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	sweeping.Wait()
+	if got := names(t, dir); !slices.Equal(got, []string{"a", "b", "c", "d"}) {
+		t.Errorf("there is %q", got)
+	}
+}
+
+func TestReplaceDir(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	for _, d := range []string{filepath.Join(from, "new"), filepath.Join(to, "old")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.ReplaceDir(from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("over one that is not empty: %v", err)
+	}
+	if err := os.Remove(filepath.Join(to, "old")); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.ReplaceDir(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, to); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("there is %q", got)
+	}
+}
