@@ -43,16 +43,18 @@ func notThere(ctx context.Context, err error) bool {
 }
 
 func (s *session) look(ctx context.Context, w *writable, dir string, r config.Remote) (candidate, error) {
-	p, err := s.openRemote(ctx, r, false)
+	p, err := s.openRemote(ctx, r, false, w)
 	if err != nil {
 		return candidate{}, err
 	}
 	if sameDirectory(p.dir, dir) {
 		return candidate{}, refuse("give --store DIR or --remote URL another place", "the remote %s is the local store itself", r.Name)
 	}
-	known, err := knownTo(ctx, dir, p)
-	if err != nil {
-		return candidate{}, err
+	known := ""
+	if w.local != nil {
+		if known, err = w.local.Known(p.url); err != nil {
+			return candidate{}, err
+		}
 	}
 	m, err := p.Marker(ctx)
 	absent := p.gone() || errors.Is(err, fs.ErrNotExist)
@@ -72,24 +74,12 @@ func (s *session) look(ctx context.Context, w *writable, dir string, r config.Re
 	return candidate{p, r, m}, err
 }
 
-// knownTo returns the ID that a remote had when the local store in dir, which need not be there, last used it.
-func knownTo(ctx context.Context, dir string, p *place) (string, error) {
-	local, err := localstore.Open(ctx, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return local.Known(p.url)
-}
-
 // claim makes a remote a store of the application unless it is one, and remembers it.
 func (s *session) claim(ctx context.Context, w *writable, c candidate) (*place, error) {
 	if c.marker.ID != "" {
 		return c.place, w.local.Remember(c.url, c.marker.ID)
 	}
-	p, err := s.openRemote(ctx, c.from, true)
+	p, err := s.openRemote(ctx, c.from, true, w)
 	if err != nil {
 		return nil, err
 	}

@@ -53,17 +53,22 @@ func localPlace(local *localstore.Store) *place {
 	return &place{local.Store, "local", local.Path(), local.Path()}
 }
 
-// openRemote makes the store of a configured remote. That it cannot be reached shows when it is used.
-func (s *session) openRemote(ctx context.Context, r config.Remote, create bool) (*place, error) {
+// openRemote makes the store of a configured remote. That it cannot be reached shows when it is used. A command that uploads gives w, in
+// whose local store what is learned of the server is kept.
+func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, w *writable) (*place, error) {
 	loc, err := remote.ParseURL(r.URL)
 	if err != nil {
 		return nil, usage(err)
 	}
-	store, err := remote.Open(ctx, remote.Config{
+	cfg := remote.Config{
 		URL: r.URL, Endpoint: r.Endpoint, Region: r.Region, Profile: r.Profile,
 		AccessKeyIDFile: r.AccessKeyIDFile, SecretAccessKeyFile: r.SecretAccessKeyFile,
 		Create: create, Version: version, Getenv: s.env.Getenv,
-	})
+	}
+	if w != nil {
+		s.remember(w, r.Name, &cfg)
+	}
+	store, err := remote.Open(ctx, cfg)
 	if errors.Is(err, remote.ErrUnavailable) {
 		return nil, err
 	}
@@ -117,7 +122,7 @@ func (s *session) places(ctx context.Context) ([]*place, error) {
 		}
 	}
 	for _, r := range cfg.Remotes {
-		p, err := s.openRemote(ctx, r, false)
+		p, err := s.openRemote(ctx, r, false, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"lifeboat/internal/config"
@@ -15,7 +16,7 @@ import (
 
 // writable is the stores that a command writes to.
 type writable struct {
-	local   *localstore.Store
+	local   *localstore.Store // nil while there is none
 	app     string
 	remotes []*place // those that can be written to
 	failed  []error  // why others cannot
@@ -37,7 +38,10 @@ func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*
 	}
 	w := &writable{app: app, release: func() { held.Release() }}
 	var candidates []candidate
-	if remotes {
+	if w.local, err = localstore.Open(ctx, dir); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err == nil && remotes {
 		candidates, err = s.consider(ctx, w, dir, cfg.Remotes)
 	}
 	if err == nil {

@@ -7,27 +7,99 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"lifeboat/internal/durable"
+	"lifeboat/remote"
 )
 
 // knownName is the file in which a local store remembers the remotes it was pushed to.
 const knownName = "known.json"
 
+// refusalLasts is how long a header that a server refused is not tried again. Servers are upgraded; to ask costs a refused
+// upload.
+const refusalLasts = 30 * 24 * time.Hour
+
+// A knownRemote is what is remembered of one remote.
+type knownRemote struct {
+	ID      string  `json:"id,omitempty"` // in its marker
+	Refuses refuses `json:"refuses,omitzero"`
+}
+
+// refuses says when headers were refused last.
+type refuses struct {
+	Condition time.Time `json:"if_none_match,omitzero"`
+	Checksum  time.Time `json:"checksum_sha256,omitzero"`
+}
+
+// UnmarshalJSON reads the form of version 0.1 too, which is the ID alone.
+func (k *knownRemote) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &k.ID) == nil {
+		return nil
+	}
+	type plain knownRemote
+	return json.Unmarshal(data, (*plain)(k))
+}
+
 // Known returns the ID in the marker of the remote at url when it was last used, or "". A remote whose
 // marker is now missing, or another, is most likely not the one that is meant: not mounted, or a mistyped prefix.
 func (s *Store) Known(url string) (string, error) {
 	known, err := s.known()
-	return known[url], err
+	return known[url].ID, err
 }
 
-// Remember notes the ID in the marker of the remote at url. The caller holds the lock of the store.
+// Remember notes the ID in the marker of the remote at url. What was known of another store there is forgotten. The caller holds the
+// lock of the store.
 func (s *Store) Remember(url, id string) error {
+	return s.note(url, func(k knownRemote) knownRemote {
+		if k.ID != "" && k.ID != id {
+			k.Refuses = refuses{}
+		}
+		k.ID = id
+		return k
+	})
+}
+
+// Refusals returns what the server of the remote at url refused in the thirty days before now.
+func (s *Store) Refusals(url string, now time.Time) (remote.Refusals, error) {
 	known, err := s.known()
-	if err != nil || known[url] == id {
+	r := known[url].Refuses
+	return remote.Refusals{Condition: recent(r.Condition, now), Checksum: recent(r.Checksum, now)}, err
+}
+
+// recent reports that a refusal still counts. One of the future was noted by a clock that was wrong.
+func recent(at, now time.Time) bool {
+	return !at.IsZero() && !at.After(now) && now.Sub(at) < refusalLasts
+}
+
+// RememberRefusals notes what the server of the remote at url was found to refuse, beside what is known already. The caller holds the lock of the store.
+func (s *Store) RememberRefusals(url string, r remote.Refusals, now time.Time) error {
+	now = now.UTC().Truncate(time.Second)
+	at := func(refused bool, before time.Time) time.Time {
+		if refused {
+			return now
+		}
+		return before
+	}
+	return s.note(url, func(k knownRemote) knownRemote {
+		k.Refuses = refuses{at(r.Condition, k.Refuses.Condition), at(r.Checksum, k.Refuses.Checksum)}
+		return k
+	})
+}
+
+// note changes what is known of one remote. Several goroutines may do so at once.
+func (s *Store) note(url string, change func(knownRemote) knownRemote) error {
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	known, err := s.known()
+	if err != nil {
 		return err
 	}
-	known[url] = id
+	before := known[url]
+	known[url] = change(before)
+	if known[url] == before {
+		return nil
+	}
 	data, err := json.MarshalIndent(known, "", "  ")
 	if err != nil {
 		return err
@@ -35,8 +107,8 @@ func (s *Store) Remember(url, id string) error {
 	return durable.WriteFile(filepath.Join(s.path, knownName), append(data, '\n'), 0o600)
 }
 
-func (s *Store) known() (map[string]string, error) {
-	known := map[string]string{}
+func (s *Store) known() (map[string]knownRemote, error) {
+	known := map[string]knownRemote{}
 	data, err := os.ReadFile(filepath.Join(s.path, knownName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return known, nil

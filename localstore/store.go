@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,8 +21,9 @@ import (
 // made. It is the spool too: what a remote does not have yet waits here.
 type Store struct {
 	layout.Store
-	dir  *remote.Dir
-	path string
+	dir    *remote.Dir
+	path   string
+	noting sync.Mutex // of known.json
 }
 
 // Open opens the local store at path. That there is none is fs.ErrNotExist.
@@ -30,7 +32,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{layout.Store{Store: dir}, dir, path}
+	s := &Store{Store: layout.Store{Store: dir}, dir: dir, path: path}
 	if _, err := s.Marker(ctx); err != nil {
 		_, statErr := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(statErr, fs.ErrNotExist) {
@@ -58,7 +60,7 @@ func Prepare(ctx context.Context, path, app string, kit []layout.File) (s *Store
 	if err != nil {
 		return nil, false, err
 	}
-	s = &Store{layout.Store{Store: dir}, dir, path}
+	s = &Store{Store: layout.Store{Store: dir}, dir: dir, path: path}
 	made, err = EnsureMarker(ctx, s.Store, app, kit)
 	return s, made, err
 }

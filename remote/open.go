@@ -63,6 +63,12 @@ type Config struct {
 	// goroutine uses the store, one call at a time, and must not use the store.
 	Outage func(Outage)
 
+	// Recall returns what Learned was told of the store at url in an earlier run, and Learned is told, once for each discovery,
+	// what its server was found to refuse. Both may be nil: then every run finds out by itself, by a refused upload or two.
+	// Learned may be called by any goroutine that calls Put.
+	Recall  func(url string) Refusals
+	Learned func(url string, r Refusals)
+
 	Version string                   // of this program, for the User-Agent
 	Getenv  func(name string) string // looks up environment variables; nil is os.Getenv
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -28,8 +27,7 @@ type s3Store struct {
 	outage *outage
 	known  func() bool // whether the store was used before
 
-	// What this server was found to refuse (see putAs).
-	noCondition, noChecksum atomic.Bool
+	refused *refusals
 }
 
 func newS3(loc Location, cfg Config) (*s3Store, error) {
@@ -63,6 +61,7 @@ func newS3(loc Location, cfg Config) (*s3Store, error) {
 		s.loc.Endpoint = ""
 	}
 	s.known = sync.OnceValue(func() bool { return cfg.Known != nil && cfg.Known(s.String()) })
+	s.refused = newRefusals(cfg, s.String())
 	return s, nil
 }
 

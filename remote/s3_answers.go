@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/minio/minio-go/v7"
@@ -54,25 +55,24 @@ func isDefinite(err error) bool {
 	return r.StatusCode >= 400 && r.StatusCode < 500
 }
 
-// refusesHeaders reports that the server knows not one of the headers of a PUT.
-func refusesHeaders(err error) bool {
+// refusedHeaders reports which of the optional headers of a PUT the server's answer names as one that it does not take. One that
+// speaks of a header without saying which, as Amazon's own message does, may mean either. Any other refusal is not about headers, and
+// repeating the request without them would not mend it.
+func refusedHeaders(err error) (condition, checksum bool) {
 	r, ok := errors.AsType[minio.ErrorResponse](err)
-	if !ok || isBadDigest(err) {
-		return false
-	}
-	if r.StatusCode == http.StatusNotImplemented {
-		return true
-	}
-	if r.StatusCode != http.StatusBadRequest {
-		return false
+	if !ok || isBadDigest(err) || r.StatusCode != http.StatusNotImplemented && r.StatusCode != http.StatusBadRequest {
+		return false, false
 	}
 	text := strings.ToLower(r.Code + " " + r.Message)
-	for _, word := range []string{"if-none-match", "checksum", "unsupported", "notimplemented", "not implemented"} {
-		if strings.Contains(text, word) {
-			return true
-		}
+	says := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 	}
-	return false
+	condition = says("if-none-match", "conditional", "precondition")
+	checksum = says("checksum")
+	if !condition && !checksum && says("header") && says("not implemented", "notimplemented", "unsupported", "not supported") {
+		return true, true
+	}
+	return condition, checksum
 }
 
 // passingStatus reports whether the server itself calls its answer a passing one.

@@ -102,9 +102,9 @@ func TestRefusals(t *testing.T) {
 				return true
 			}
 			wantUnavailable(t, f.open(t, nil), c.hint)
-			// put, put2, open, range, delete and list by one, empty and stat by HEAD and GET.
-			if got := len(f.requests); got != 10 {
-				t.Errorf("%d requests, want 10: %s", got, f.methods())
+			// put, open, range, delete and list by one, put2 by HEAD and PUT, empty and stat by HEAD and GET.
+			if got := len(f.requests); got != 11 {
+				t.Errorf("%d requests, want 11: %s", got, f.methods())
 			}
 		})
 	}

@@ -41,13 +41,7 @@ func (s *s3Store) Put(ctx context.Context, key string, body Body, opts PutOption
 	}
 	defer src.shut()
 	p := put{key: key, object: object, src: src, ifAbsent: opts.IfAbsent}
-	for _, d := range s.dialects(opts.IfAbsent) {
-		if err = s.putAs(ctx, p, d); !refusesHeaders(err) {
-			s.learn(d, opts.IfAbsent, err)
-			break
-		}
-	}
-	return err
+	return s.putInTurn(ctx, p)
 }
 
 // A put is one object on its way.
@@ -55,40 +49,6 @@ type put struct {
 	key, object string
 	src         *source
 	ifAbsent    bool
-}
-
-// A dialect is what may be said to a server in a PUT.
-type dialect struct {
-	condition bool // If-None-Match
-	checksum  bool // x-amz-checksum-sha256; without it Content-MD5, which is as old as S3
-}
-
-// dialects returns those to try, the best first. Servers that know a header not refuse it with 501 or
-// 400 and often do not say which one they meant, so all combinations come in turn.
-func (s *s3Store) dialects(ifAbsent bool) []dialect {
-	var list []dialect
-	for _, d := range []dialect{{true, true}, {false, true}, {true, false}, {false, false}} {
-		switch {
-		case d.condition && (s.noCondition.Load() || !ifAbsent):
-		case d.checksum && s.noChecksum.Load():
-		default:
-			list = append(list, d)
-		}
-	}
-	return list
-}
-
-// learn remembers what a server had to be spared.
-func (s *s3Store) learn(d dialect, ifAbsent bool, err error) {
-	if err != nil {
-		return
-	}
-	if ifAbsent && !d.condition {
-		s.noCondition.Store(true)
-	}
-	if !d.checksum {
-		s.noChecksum.Store(true)
-	}
 }
 
 // putAs stores the object in one dialect.

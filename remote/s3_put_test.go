@@ -9,8 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lifeboat/remote"
 )
@@ -95,8 +97,12 @@ func TestPutIfAbsentLostAnswer(t *testing.T) {
 				if c.before != nil {
 					f.objects["app/key"] = c.before
 				}
-				f.intercept = func(n int, w http.ResponseWriter, r *http.Request) bool {
-					if n > 1 || c.before != nil {
+				puts := 0
+				f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+					if r.Method == http.MethodPut {
+						puts++
+					}
+					if r.Method != http.MethodPut || puts > 1 || c.before != nil {
 						return false
 					}
 					io.Copy(io.Discard, r.Body)
@@ -142,9 +148,10 @@ func TestPutOldServers(t *testing.T) {
 		first, again      string // requests of the first conditional PUT, and of a later one
 		checksum, digest5 bool   // in the last
 	}{
-		{"no checksum", []string{"X-Amz-Checksum-Sha256"}, unsupported, "PUT HEAD GET PUT PUT", "PUT", false, true},
-		{"no condition", []string{"If-None-Match"}, notImplemented, "PUT HEAD GET PUT", "HEAD GET PUT", true, false},
-		{"neither", []string{"If-None-Match", "X-Amz-Checksum-Sha256"}, notImplemented, "PUT HEAD GET PUT PUT HEAD GET PUT", "HEAD GET PUT", false, true},
+		{"no checksum", []string{"X-Amz-Checksum-Sha256"}, unsupported, "HEAD PUT PUT", "HEAD PUT", false, true},
+		{"no condition", []string{"If-None-Match"}, notImplemented, "HEAD PUT HEAD GET PUT", "HEAD GET PUT", true, false},
+		{"no checksum, unnamed", []string{"X-Amz-Checksum-Sha256"}, notImplemented, "HEAD PUT HEAD GET PUT PUT", "HEAD PUT", false, true},
+		{"neither", []string{"If-None-Match", "X-Amz-Checksum-Sha256"}, notImplemented, "HEAD PUT HEAD GET PUT PUT HEAD GET PUT", "HEAD GET PUT", false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t, false)
@@ -158,8 +165,20 @@ func TestPutOldServers(t *testing.T) {
 				}
 				return false
 			}
-			s := f.open(t, nil)
-			for i, key := range []string{"one", "two"} {
+			var learned remote.Refusals
+			cfg := remote.Config{URL: "s3://bucket/app", Endpoint: f.URL, RetryFor: -1}
+			cfg.Recall = func(string) remote.Refusals { return learned }
+			cfg.Learned = func(url string, r remote.Refusals) {
+				if learned != (remote.Refusals{}) {
+					t.Errorf("learned %+v, then %+v of %s", learned, r, url)
+				}
+				learned = r
+			}
+			s := open(t, cfg, nil)
+			for i, key := range []string{"one", "two", "later"} {
+				if key == "later" { // in another run
+					s = open(t, cfg, nil)
+				}
 				if err := s.Put(t.Context(), key, body([]byte("data of "+key)), remote.PutOptions{IfAbsent: true}); err != nil {
 					t.Fatal(err)
 				}
@@ -167,7 +186,7 @@ func TestPutOldServers(t *testing.T) {
 				if (last.Header.Get("X-Amz-Checksum-Sha256") != "") != c.checksum || (last.Header.Get("Content-Md5") != "") != c.digest5 {
 					t.Errorf("headers of the last PUT: %v", last.Header)
 				}
-				if got, want := f.methods(), []string{c.first, c.again}[i]; got != want {
+				if got, want := f.methods(), []string{c.first, c.again, c.again}[i]; got != want {
 					t.Errorf("requests of %s: %q, want %q", key, got, want)
 				}
 				if string(f.objects["app/"+key]) != "data of "+key {
@@ -177,12 +196,92 @@ func TestPutOldServers(t *testing.T) {
 			if err := s.Put(t.Context(), "one", body([]byte("x")), remote.PutOptions{IfAbsent: true}); !errors.Is(err, fs.ErrExist) {
 				t.Errorf("Put over another = %v, want fs.ErrExist", err)
 			}
+			if want := (remote.Refusals{Condition: slices.Contains(c.header, "If-None-Match"), Checksum: !c.checksum}); learned != want {
+				t.Errorf("learned %+v, want %+v", learned, want)
+			}
 			false5 := body([]byte("x"))
 			false5.SHA256[0] ^= 1
 			if err := s.Put(t.Context(), "three", false5, remote.PutOptions{}); !errors.Is(err, remote.ErrMismatch) || f.objects["app/three"] != nil {
 				t.Errorf("Put of a false body = %v, stored %q", err, f.objects["app/three"])
 			}
 		})
+	}
+}
+
+// A refusal that is about no header is final: nothing is learned from it, and the body is sent once.
+func TestPutRefusedForAnotherReason(t *testing.T) {
+	for _, c := range []struct {
+		status        int
+		code, message string
+	}{
+		{400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size."},
+		{400, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"},
+		{400, "InvalidRequest", "The storage class you specified is not valid"},
+		{400, "KeyTooLongError", "Your key is too long"},
+		{400, "InvalidArgument", "Unsupported Authorization type"},
+		{501, "NotImplemented", "This bucket is read only; writing to it is not implemented"},
+		{501, "NotImplemented", ""},
+		{405, "MethodNotAllowed", "The specified header method is not allowed: if-none-match x-amz-checksum-sha256"},
+		{403, "AccessDenied", "Header x-amz-checksum-sha256 is not supported for you"},
+	} {
+		f := newFake(t, false)
+		f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut {
+				return false
+			}
+			io.Copy(io.Discard, r.Body)
+			answer(w, c.status, c.code, c.message)
+			return true
+		}
+		s := open(t, remote.Config{URL: "s3://bucket/app", Endpoint: f.URL, RetryFor: time.Minute,
+			Learned: func(_ string, r remote.Refusals) { t.Errorf("%s: learned %+v", c.code, r) }}, nil)
+		for _, ifAbsent := range []bool{false, true} {
+			err := s.Put(t.Context(), "key", body([]byte("data")), remote.PutOptions{IfAbsent: ifAbsent})
+			if !errors.Is(err, remote.ErrUnavailable) || !strings.Contains(err.Error(), c.code) {
+				t.Errorf("%s: Put = %v, want ErrUnavailable", c.code, err)
+			}
+		}
+		if got := f.methods(); got != "PUT HEAD PUT" {
+			t.Errorf("%s: requests %q, want each PUT once", c.code, got)
+		}
+	}
+}
+
+// A server that refuses whatever it is spared teaches nothing.
+func TestPutRefusedInEveryDialect(t *testing.T) {
+	f := newFake(t, false)
+	f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		io.Copy(io.Discard, r.Body)
+		answer(w, 501, "NotImplemented", "A header you provided implies functionality that is not implemented.")
+		return true
+	}
+	s := open(t, remote.Config{URL: "s3://bucket/app", Endpoint: f.URL,
+		Learned: func(_ string, r remote.Refusals) { t.Errorf("learned %+v", r) }}, nil)
+	err := s.Put(t.Context(), "key", body([]byte("data")), remote.PutOptions{})
+	if got := f.methods(); !errors.Is(err, remote.ErrUnavailable) || got != "PUT PUT" {
+		t.Errorf("Put = %v after %q, want ErrUnavailable after two", err, got)
+	}
+}
+
+// A server that takes If-None-Match and ignores it overwrites nothing.
+func TestPutConditionIgnored(t *testing.T) {
+	f := newFake(t, false)
+	f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		r.Header.Del("If-None-Match")
+		return false
+	}
+	s := f.open(t, nil)
+	put := func(data string) error {
+		return s.Put(t.Context(), "key", body([]byte(data)), remote.PutOptions{IfAbsent: true})
+	}
+	if err := put("first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("second"); !errors.Is(err, fs.ErrExist) || string(f.objects["app/key"]) != "first" {
+		t.Errorf("Put = %v, and the object is %q; want fs.ErrExist and the first", err, f.objects["app/key"])
 	}
 }
 
