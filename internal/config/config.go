@@ -31,6 +31,7 @@ type Config struct {
 	Sources []Source `yaml:"sources,omitempty" json:"sources,omitempty"`
 	Remotes []Remote `yaml:"remotes,omitempty" json:"remotes,omitempty"`
 	Local   Local    `yaml:"local" json:"local"`
+	Limits  Limits   `yaml:"limits,omitempty" json:"limits,omitzero"`
 
 	File string `yaml:"-" json:"-"` // where it was read from; "" when there was no file
 }
@@ -53,6 +54,17 @@ type Remote struct {
 	Profile             string `yaml:"profile,omitempty" json:"profile,omitempty"`
 	AccessKeyIDFile     string `yaml:"access_key_id_file,omitempty" json:"access_key_id_file,omitempty"`         // absolute
 	SecretAccessKeyFile string `yaml:"secret_access_key_file,omitempty" json:"secret_access_key_file,omitempty"` // absolute
+
+	RetryFor Duration `yaml:"retry_for,omitempty" json:"retry_for,omitzero"` // how long a server that is down is waited for
+	Stall    Duration `yaml:"stall,omitempty" json:"stall,omitzero"`         // for how long nothing may move
+}
+
+// Limits are how much of the network and the machine a run may take.
+type Limits struct {
+	Upload      Rate `yaml:"upload,omitempty" json:"upload,omitempty"`           // to all S3 remotes together
+	Download    Rate `yaml:"download,omitempty" json:"download,omitempty"`       // from all of them
+	Concurrency int  `yaml:"concurrency,omitempty" json:"concurrency,omitempty"` // archives on their way at once
+	Memory      Size `yaml:"memory,omitempty" json:"memory,omitempty"`
 }
 
 // Local is about the local store.

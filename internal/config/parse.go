@@ -46,6 +46,7 @@ func (p *parser) root(n *yaml.Node) {
 		field{"sources", p.list("sources", p.source)},
 		field{"remotes", p.list("remotes", p.remote)},
 		field{"local", p.local},
+		field{"limits", p.limits},
 	)
 	if app := at["app"]; app != nil && c.App != "" {
 		p.check(app, checkName("application", c.App))
@@ -97,6 +98,8 @@ func (p *parser) remote(n *yaml.Node) {
 		field{"profile", p.text("profile", &r.Profile)},
 		field{"access_key_id_file", p.text("access_key_id_file", &r.AccessKeyIDFile)},
 		field{"secret_access_key_file", p.text("secret_access_key_file", &r.SecretAccessKeyFile)},
+		field{"retry_for", quantity(p.reader, "retry_for", ParseDuration, &r.RetryFor)},
+		field{"stall", quantity(p.reader, "stall", ParseDuration, &r.Stall)},
 	)
 	if !p.required(n, at, "url", r.URL) {
 		return
@@ -135,6 +138,21 @@ func (p *parser) local(n *yaml.Node) {
 	)
 	if l.Dir != "" {
 		l.Dir = p.path(at["dir"], l.Dir)
+	}
+}
+
+func (p *parser) limits(n *yaml.Node) {
+	l := &p.config.Limits
+	at := p.mapping(n, "limits",
+		field{"upload", quantity(p.reader, "upload", ParseRate, &l.Upload)},
+		field{"download", quantity(p.reader, "download", ParseRate, &l.Download)},
+		field{"concurrency", p.count("concurrency", &l.Concurrency)},
+		field{"memory", quantity(p.reader, "memory", ParseSize, &l.Memory)},
+	)
+	if c := at["concurrency"]; c != nil && l.Concurrency != 0 {
+		p.check(c, CheckConcurrency(l.Concurrency))
+	} else if c != nil && c.Value == "0" {
+		p.check(c, ErrConcurrency)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,9 +41,12 @@ remotes:
     region: ""
     access_key_id_file: id
     secret_access_key_file: /run/secret
+    retry_for: 1h30m
+    stall: 90s
   - url: file:///mnt/disk/vw
   - url: backups
 local: {dir: store, keep: 3}
+limits: {upload: 1.5MiB, download: 10M/s, concurrency: 2, memory: 96 MiB}
 `)
 	if err != nil {
 		t.Fatal(err)
@@ -58,11 +62,13 @@ local: {dir: store, keep: 3}
 			{
 				Name: "b2", URL: "s3://bucket/vw?region=eu-1", Endpoint: "https://s3.example.com:9000/",
 				AccessKeyIDFile: at("etc", "id"), SecretAccessKeyFile: at("run", "secret"),
+				RetryFor: config.Duration(90 * time.Minute), Stall: config.Duration(90 * time.Second),
 			},
 			{Name: "vw", URL: "file:///mnt/disk/vw"},
 			{Name: "backups", URL: at("etc", "backups")},
 		},
-		Local: config.Local{Dir: at("etc", "store"), Keep: 3},
+		Local:  config.Local{Dir: at("etc", "store"), Keep: 3},
+		Limits: config.Limits{Upload: 3 << 19, Download: 10_000_000, Concurrency: 2, Memory: 96 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
@@ -97,12 +103,12 @@ func TestProblems(t *testing.T) {
 		{"swapped letters", "loacl: {keep: 1}\n", []string{`1:1: unknown key "loacl"; did you mean "local"?`}},
 		{"swapped letters of a short key", "remotes: [{url: /b, ulr: x}]\n", []string{`1:21: unknown key "ulr"; did you mean "url"?`}},
 		{"hyphens", "remotes:\n- url: s3://bkt\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
-		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local`}},
+		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local, limits`}},
 		{"keep of a remote", "remotes: [{url: 's3://bkt', keep: {daily: 7}}]\n", []string{
-			`1:29: unknown key "keep"; there are name, url, endpoint, region, profile, access_key_id_file, secret_access_key_file`}},
+			`1:29: unknown key "keep"; there are name, url, endpoint, region, profile, access_key_id_file, secret_access_key_file, retry_for, stall`}},
 		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
 		{"duplicate unknown key", "x: a\nx: b\n", []string{
-			`1:1: unknown key "x"; there are app, sources, remotes, local`, `2:1: key "x" is already at line 1`}},
+			`1:1: unknown key "x"; there are app, sources, remotes, local, limits`, `2:1: key "x" is already at line 1`}},
 		{"all at once, in order", "app: A b\nsources:\n- pth: /a\n- {path: /b, optional: yes}\nlocal:\n  keep: many\n", []string{
 			`1:6: application name "A b": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`,
 			`3:3: unknown key "pth"; did you mean "path"?`,
@@ -126,7 +132,17 @@ func TestProblems(t *testing.T) {
 		{"key that is a list", "? [a]\n: b\n", []string{"1:3: a key of the file is not a plain word"}},
 		{"alias", "app: &x a\nlocal: {dir: *x}\n", []string{
 			"1:6: app: anchors and aliases (& and *) are not supported", "2:14: dir: anchors and aliases (& and *) are not supported"}},
-		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local`}},
+		{"no unit of time", "remotes: [{url: s3://bkt, retry_for: 15}]\n", []string{`1:38: retry_for: "15": want a time such as 30s, 15m or 1h`}},
+		{"a negative time", "remotes: [{url: s3://bkt, retry_for: -1m}]\n", []string{`1:38: retry_for: "-1m": want a time such as 30s, 15m or 1h`}},
+		{"no stall", "remotes: [{url: s3://bkt, stall: 0s}]\n", []string{`1:34: stall: want a time such as 30s; without a limit, a transfer that hangs would hang for ever`}},
+		{"waiting for a directory", "remotes: [{url: /b, retry_for: 1m, stall: 1m}]\n", []string{`1:32: retry_for is only for s3:// remotes`, `1:43: stall is only for s3:// remotes`}},
+		{"limits", "limits: {upload: 10Mbit, download: 5, memory: lots, concurrency: 0}\n", []string{
+			`1:18: upload: "10Mbit": want bytes per second, such as 2MiB or 500K`,
+			`1:36: download: 5 is 5 bytes per second, too little to get on: give a unit, such as 5K`,
+			`1:47: memory: "lots": want a size such as 512MiB or 10G`,
+			`1:66: want how many archives are on their way at once, from 1 to 64`}},
+		{"too many at once", "limits: {concurrency: 65}\n", []string{`1:23: want how many archives are on their way at once, from 1 to 64`}},
+		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local, limits`}},
 		{"negative keep", "local: {keep: -1}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
 		{"fractional keep", "local: {keep: 1.5}\n", []string{"1:15: keep is a number, want a whole number"}},
 		{"octal keep", "local: {keep: 0x10}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
@@ -227,7 +243,8 @@ func TestExample(t *testing.T) {
 	// What the example comments out must be right as well.
 	var live []string
 	for line := range strings.Lines(config.Example()) {
-		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir"} {
+		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir", "retry_for", "stall", "limits", "  upload", "  download", "  concurrency", "  memory"} {
+			line = strings.Replace(line, "# "+key+":\n", key+":\n", 1)
 			line = strings.Replace(line, "# "+key+": ", key+": ", 1)
 		}
 		if !strings.Contains(line, "profile: ") { // excludes key files
@@ -238,7 +255,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" {
+	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" || c.Remotes[0].RetryFor == 0 || c.Limits.Memory == 0 {
 		t.Errorf("the example with its comments removed says %+v", c)
 	}
 }
@@ -255,6 +272,8 @@ func TestShowSaysTheSame(t *testing.T) {
 	want.Sources[0].Path = at("with: colon", "#x", "007")
 	want.Sources[0].Name = "007"
 	want.Local.Keep = 0
+	want.Limits = config.Limits{Upload: 1_234_567, Download: 1 << 20, Concurrency: 7, Memory: 99_999_999}
+	want.Remotes[0].RetryFor, want.Remotes[0].Stall = -1, config.Duration(1500*time.Millisecond)
 	shown, err := want.Show()
 	if err != nil {
 		t.Fatal(err)

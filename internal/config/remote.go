@@ -74,7 +74,16 @@ func (r *Remote) checkSettings(loc remote.Location) (problems []remoteProblem) {
 				fail(setting.key, setting.key+" is only for s3:// remotes")
 			}
 		}
+		if r.RetryFor != 0 {
+			fail("retry_for", "retry_for is only for s3:// remotes")
+		}
+		if r.Stall != 0 {
+			fail("stall", "stall is only for s3:// remotes")
+		}
 		return problems
+	}
+	if r.Stall < 0 {
+		fail("stall", "stall: want a time such as 30s; without a limit, a transfer that hangs would hang for ever")
 	}
 	if r.Endpoint != "" && loc.Endpoint != "" {
 		fail("endpoint", "the endpoint is given here and in the url; keep one")
