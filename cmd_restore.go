@@ -28,6 +28,7 @@ func restoreFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source, path or `PATTERN`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source, path or `PATTERN`; may be repeated"},
 		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits"},
+		downloadFlag(), concurrencyFlag("4"),
 		&cli.BoolFlag{Name: "in-place", Hidden: true}, // a later version's; refused, and so is the next
 		&cli.BoolFlag{Name: "confirm-service-stopped", Hidden: true},
 	}
@@ -55,7 +56,7 @@ func restoreCommand(s *session, c *cli.Context) error {
 	defer stop()
 	res, err := restore.Run(ctx, snap, restore.Options{
 		Target: s.env.Abs(c.String("target")), Only: c.StringSlice("only"), Except: c.StringSlice("except"),
-		PrivilegedMetadata: c.Bool("privileged-metadata"), Meter: meter,
+		PrivilegedMetadata: c.Bool("privileged-metadata"), Concurrency: s.limits.Concurrency, Meter: meter,
 	})
 	if errors.Is(err, restore.ErrNothingSelected) {
 		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")

@@ -133,7 +133,7 @@ func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*plac
 	if err != nil {
 		return transfer.Result{}, err
 	}
-	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary})
+	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Concurrency: s.limits.Concurrency, Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary})
 }
 
 // retain drops local copies that every remote has, all but the newest keep. That it fails is no failure of the backup.

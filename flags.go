@@ -16,6 +16,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "app", Usage: "`NAME` of the application", EnvVars: []string{"LIFEBOAT_APP"}},
 		&cli.StringFlag{Name: "store", Usage: "`DIR` of the local store", EnvVars: []string{"LIFEBOAT_STORE"}},
 		&cli.StringSliceFlag{Name: "remote", Usage: "`URL` of a remote, s3://bucket/prefix or a directory, in place of the configured ones; may be repeated", EnvVars: []string{"LIFEBOAT_REMOTE"}},
+		&cli.StringFlag{Name: "retry-for", Usage: "wait up to `TIME` for a remote that does not answer and did before (default: 15m)", EnvVars: []string{"LIFEBOAT_RETRY_FOR"}},
 		&cli.BoolFlag{Name: "json", Usage: "one JSON document on standard output", EnvVars: []string{"LIFEBOAT_JSON"}},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "nothing but warnings and what was asked for", EnvVars: []string{"LIFEBOAT_QUIET"}},
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say more", EnvVars: []string{"LIFEBOAT_VERBOSE"}},

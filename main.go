@@ -21,6 +21,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -91,10 +92,10 @@ func newApp(ui *ui, env environ.Env) *cli.App {
 func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.Command {
 	list := []*cli.Command{
 		{Name: "demo", Usage: "the whole life cycle, on a sample application at work", Description: demoHelp, Action: s(demo), Flags: demoFlags()},
-		{Name: "backup", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot and push it to every remote", Description: backupHelp, Action: s(backup), Flags: append(createFlags(), remoteFlags()...)},
+		{Name: "backup", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot and push it to every remote", Description: backupHelp, Action: s(backup), Flags: slices.Concat(createFlags(), remoteFlags(), sendFlags())},
 		{Name: "create", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot into the local store", Description: createHelp, Action: s(create), Flags: createFlags()},
-		{Name: "push", ArgsUsage: "[SNAPSHOT]...", Usage: "copy snapshots from the local store to every remote", Description: pushHelp, Action: s(push), Flags: append(remoteFlags(), waitFlag())},
-		{Name: "pull", ArgsUsage: "SNAPSHOT", Usage: "copy a snapshot from a remote to the local store", Description: pullHelp, Action: s(pull), Flags: []cli.Flag{waitFlag()}},
+		{Name: "push", ArgsUsage: "[SNAPSHOT]...", Usage: "copy snapshots from the local store to every remote", Description: pushHelp, Action: s(push), Flags: append(slices.Concat(remoteFlags(), sendFlags()), waitFlag())},
+		{Name: "pull", ArgsUsage: "SNAPSHOT", Usage: "copy a snapshot from a remote to the local store", Description: pullHelp, Action: s(pull), Flags: []cli.Flag{downloadFlag(), concurrencyFlag("3"), waitFlag()}},
 		{Name: "list", Aliases: []string{"snapshots"}, Usage: "list snapshots, their state, and where they are", Description: listHelp, Action: s(list)},
 		{Name: "show", ArgsUsage: "[SNAPSHOT]", Usage: "what is known of one snapshot", Description: showHelp, Action: s(show)},
 		{Name: "ls", ArgsUsage: "SNAPSHOT [PATH]", Usage: "list files in a snapshot", Description: lsHelp, Action: s(ls), Flags: lsFlags()},

@@ -26,6 +26,7 @@ type session struct {
 	now func() time.Time
 
 	scratch scratch
+	limits *limits // nil until the configuration is read
 }
 
 func newSession(c *cli.Context, u *ui, env environ.Env) *session {
@@ -65,7 +66,7 @@ func (s *session) config(paths []string) (*config.Config, error) {
 	if dir := s.c.String("store"); dir != "" {
 		cfg.Local.Dir = s.env.Abs(dir)
 	}
-	return cfg, nil
+	return cfg, s.limit(cfg)
 }
 
 // remotes reads the URLs of --remote. Two of one name are told apart by a number; one that is named twice is a mistake.

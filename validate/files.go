@@ -123,7 +123,7 @@ func (c *checker) inside(e manifest.Extent) error {
 
 // readFiles hashes every file and checks every database.
 func (c *checker) readFiles() error {
-	res, err := restore.Verify(c.ctx, c.snap, restore.VerifyOptions{Scratch: c.opts.Scratch, Meter: c.opts.Meter})
+	res, err := restore.Verify(c.ctx, c.snap, restore.VerifyOptions{Scratch: c.opts.Scratch, Concurrency: c.opts.Workers, Meter: c.opts.Meter})
 	if err != nil {
 		return c.found(err, Finding{Code: FileDigest, Object: layout.ManifestKey(c.snap.ID)})
 	}

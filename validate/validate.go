@@ -63,7 +63,7 @@ type Report struct {
 type Options struct {
 	ReadData bool
 	Scratch  string // see restore.VerifyOptions
-	Workers  int    // processors to use; 0 means 1
+	Workers  int    // archives that are read at once; 0 means 1
 	Meter    *progress.Meter
 }
 

@@ -143,17 +143,12 @@ func (p *parser) local(n *yaml.Node) {
 
 func (p *parser) limits(n *yaml.Node) {
 	l := &p.config.Limits
-	at := p.mapping(n, "limits",
+	p.mapping(n, "limits",
 		field{"upload", quantity(p.reader, "upload", ParseRate, &l.Upload)},
 		field{"download", quantity(p.reader, "download", ParseRate, &l.Download)},
-		field{"concurrency", p.count("concurrency", &l.Concurrency)},
+		field{"concurrency", quantity(p.reader, "concurrency", ParseConcurrency, &l.Concurrency)},
 		field{"memory", quantity(p.reader, "memory", ParseSize, &l.Memory)},
 	)
-	if c := at["concurrency"]; c != nil && l.Concurrency != 0 {
-		p.check(c, CheckConcurrency(l.Concurrency))
-	} else if c != nil && c.Value == "0" {
-		p.check(c, ErrConcurrency)
-	}
 }
 
 // required reports whether a key has a value, and records its absence unless the value was refused

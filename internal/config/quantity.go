@@ -2,8 +2,8 @@ package config
 
 import (
 	"encoding"
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -91,13 +91,16 @@ func quantity[T any](r *reader, what string, parse func(string) (T, error), dst 
 	}
 }
 
-// ErrConcurrency says that a number of archives at once cannot be meant.
-var ErrConcurrency = errors.New("want how many archives are on their way at once, from 1 to 64")
+// mostConcurrency is far more than any line and server can use.
+const mostConcurrency = 64
 
-// CheckConcurrency reports whether n is a number of archives that may be on their way at once.
-func CheckConcurrency(n int) error {
-	if n < 1 || n > 64 {
-		return ErrConcurrency
+var errConcurrency = fmt.Errorf("want how many archives are on their way at once, from 1 to %d", mostConcurrency)
+
+// ParseConcurrency reads how many archives may be on their way at once.
+func ParseConcurrency(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > mostConcurrency {
+		return 0, fmt.Errorf("%.40q: %w", text, errConcurrency)
 	}
-	return nil
+	return n, nil
 }
