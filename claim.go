@@ -20,14 +20,16 @@ type candidate struct {
 	marker layout.Marker // its ID is "" where there is no store yet
 }
 
-// consider looks at remotes. One that is gone, or another than it was when it was used before, and one that cannot be reached, has
-// failed, and the others serve. One that belongs to somebody else is an error: nothing has been written anywhere by then.
+// consider looks at remotes. One that is gone, or another than it was when it was used before, has failed, and one that cannot be
+// reached is tried again later; the others serve. One that belongs to somebody else is an error: nothing has been written anywhere by then.
 func (s *session) consider(ctx context.Context, w *writable, dir string, remotes []config.Remote) (list []candidate, err error) {
 	for _, r := range remotes {
 		c, err := s.look(ctx, w, dir, r)
 		switch {
 		case err == nil:
 			list = append(list, c)
+		case unanswered(ctx, err):
+			s.postpone(w, r, err)
 		case notThere(ctx, err):
 			w.failed = append(w.failed, err)
 		default:
@@ -37,13 +39,18 @@ func (s *session) consider(ctx context.Context, w *writable, dir string, remotes
 	return list, nil
 }
 
+// unanswered reports whether an error may be a passing one, of the network or the server.
+func unanswered(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && errors.Is(err, remote.ErrUnavailable)
+}
+
 // notThere reports whether an error is that of one remote, which is no reason to leave the others out.
 func notThere(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && (errors.Is(err, remote.ErrUnavailable) || isNoStore(err))
 }
 
 func (s *session) look(ctx context.Context, w *writable, dir string, r config.Remote) (candidate, error) {
-	p, err := s.openRemote(ctx, r, false, w)
+	p, err := s.openRemote(ctx, r, false, w, w.local)
 	if err != nil {
 		return candidate{}, err
 	}
@@ -79,7 +86,7 @@ func (s *session) claim(ctx context.Context, w *writable, c candidate) (*place, 
 	if c.marker.ID != "" {
 		return c.place, w.local.Remember(c.url, c.marker.ID)
 	}
-	p, err := s.openRemote(ctx, c.from, true, w)
+	p, err := s.openRemote(ctx, c.from, true, w, w.local)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 	"lifeboat/snapshot"
 )
 
@@ -90,7 +91,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	if err != nil {
 		return err
 	}
-	sending := startSending(ctx, w)
+	sending := startSending(ctx, w, s.limits.Concurrency)
 	defer sending.abandon()
 	res, err := s.capture(ctx, sources, meter, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
@@ -128,7 +129,7 @@ const maxFuture = 15 * time.Minute
 
 // nextStamp returns the stamp of a new snapshot, later than every one before it, and the snapshot before.
 func (s *session) nextStamp(ctx context.Context, w *writable) (manifest.Stamp, *manifest.ID, error) {
-	c, err := layout.List(ctx, append(stores(w.remotes), w.local.Store)...)
+	c, err := layout.List(remote.WithPatience(ctx, atStart), append(stores(w.remotes), w.local.Store)...)
 	if c == nil || ctx.Err() != nil { // of a remote that fails here, the delivery will tell
 		return "", nil, err
 	}

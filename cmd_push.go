@@ -58,19 +58,23 @@ func push(s *session, c *cli.Context) error {
 	meter.Begin("send", 0)
 	stop := s.watch(meter)
 	defer stop()
-	done, failed := []pushed{}, w.failed
-	for _, r := range w.remotes {
-		copied, err := s.pushTo(ctx, w, r, ids, meter)
-		done = append(done, copied...)
-		if ctx.Err() != nil {
-			return err
-		}
-		if err != nil {
-			failed = append(failed, err)
+	done := []pushed{}
+	send := func(remotes []*place) {
+		for _, r := range remotes {
+			copied, err := s.pushTo(ctx, w, r, ids, meter)
+			done = append(done, copied...)
+			if err != nil {
+				w.failed = append(w.failed, err)
+			}
 		}
 	}
+	send(w.remotes)
+	send(s.tryLate(ctx, w))
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	stop()
-	return s.finishPush(ctx, done, failed)
+	return s.finishPush(ctx, done, w.failed)
 }
 
 func (s *session) finishPush(ctx context.Context, done []pushed, failed []error) error {

@@ -18,11 +18,11 @@ type sending struct {
 	cancel  context.CancelFunc
 }
 
-func startSending(ctx context.Context, w *writable) *sending {
+func startSending(ctx context.Context, w *writable, concurrency int) *sending {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sending{cancel: cancel}
 	for _, r := range w.remotes {
-		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, transfer.Options{}))
+		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, transfer.Options{Concurrency: concurrency}))
 	}
 	return s
 }
@@ -46,7 +46,6 @@ func (s *sending) abandon() {
 // deliver completes every remote: what the sending has not brought there, the manifest, and snapshots that it missed earlier. A
 // remote that fails is in the report, and the others get theirs.
 func (s *session) deliver(ctx context.Context, w *writable, sending *sending, report *backupReport, meter *progress.Meter) error {
-	report.failed = w.failed
 	all, err := s.newestFirst(ctx, w)
 	if err != nil {
 		return err
@@ -56,18 +55,31 @@ func (s *session) deliver(ctx context.Context, w *writable, sending *sending, re
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err != nil {
-			report.failed = append(report.failed, err)
-		}
-		for _, p := range done {
-			if p.Stamp == report.Stamp {
-				report.Places = append(report.Places, placeName{r.name, r.url})
-			} else {
-				s.note("%s also got %s, which it had missed", r.name, p.Stamp)
-			}
-		}
+		s.delivered(w, r, done, err, report)
+	}
+	for _, r := range s.tryLate(ctx, w) {
+		done, err := s.pushTo(ctx, w, r, all, meter)
+		s.delivered(w, r, done, err, report)
+	}
+	report.failed = w.failed
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// delivered reports what a remote got.
+func (s *session) delivered(w *writable, r *place, done []pushed, err error, report *backupReport) {
+	if err != nil {
+		w.failed = append(w.failed, err)
+	}
+	for _, p := range done {
+		if p.Stamp == report.Stamp {
+			report.Places = append(report.Places, placeName{r.name, r.url})
+		} else {
+			s.note("%s also got %s, which it had missed", r.name, p.Stamp)
+		}
+	}
 }
 
 func (s *session) complete(ctx context.Context, w *writable, r *place, stream *transfer.Stream, all []manifest.ID, meter *progress.Meter) ([]pushed, error) {

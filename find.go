@@ -10,11 +10,25 @@ import (
 
 	"lifeboat/internal/layout"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 )
 
+// elsewhere is how long a remote that does not answer holds up what other places have.
+const elsewhere = 30 * time.Second
+
 // catalog lists what the places have. A place that fails, or is no store, is a warning as long as another one has snapshots; it is
-// then also returned as partial, for the exit code.
+// then also returned as partial, for the exit code. A remote that does not answer is waited for long only if no place has any.
 func (s *session) catalog(ctx context.Context, places []*place) (c *layout.Catalog, partial error, err error) {
+	if len(places) > 1 {
+		c, partial, err = s.listAll(remote.WithPatience(ctx, elsewhere), places)
+	}
+	if c == nil && (err == nil || unanswered(ctx, err)) {
+		c, partial, err = s.listAll(ctx, places)
+	}
+	return c, partial, err
+}
+
+func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catalog, partial error, err error) {
 	var there []*place
 	var failed []error
 	for _, p := range places {
@@ -104,6 +118,12 @@ func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*p
 		return nil, nil, err
 	}
 	id, has, _, err := s.resolve(ctx, c, places, text)
+	if err != nil && partial != nil && unanswered(ctx, partial) && classify(ctx, err).code == codeNoSnapshot {
+		if c, partial, err = s.listAll(ctx, places); err != nil { // it may be where nobody answered, so that is waited for
+			return nil, nil, err
+		}
+		id, has, _, err = s.resolve(ctx, c, places, text)
+	}
 	if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
 		return nil, nil, partial // it may well be there
 	}

@@ -28,6 +28,7 @@ func sendFlags() []cli.Flag { return []cli.Flag{uploadFlag(), downloadFlag(), co
 // limits are what one run keeps to.
 type limits struct {
 	config.Limits
+	retryFor config.Duration
 	up, down remote.Limiter // shared by all remotes; nil: as fast as it goes
 }
 
@@ -44,6 +45,9 @@ func (s *session) limit(cfg *config.Config) error {
 	}
 	if err == nil {
 		err = override(s, "concurrency", config.ParseConcurrency, &l.Concurrency)
+	}
+	if err == nil {
+		err = override(s, "retry-for", config.ParseDuration, &l.retryFor)
 	}
 	if err != nil {
 		return err

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/layout"
@@ -54,8 +56,9 @@ func localPlace(local *localstore.Store) *place {
 }
 
 // openRemote makes the store of a configured remote. That it cannot be reached shows when it is used. A command that uploads gives w, in
-// whose local store what is learned of the server is kept.
-func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, w *writable) (*place, error) {
+// whose local store what is learned of the server is kept. local is the local store, nil if there is none: the servers that it knows are
+// waited for when they do not answer.
+func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, w *writable, local *localstore.Store) (*place, error) {
 	loc, err := remote.ParseURL(r.URL)
 	if err != nil {
 		return nil, usage(err)
@@ -63,6 +66,9 @@ func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, 
 	cfg := remote.Config{
 		URL: r.URL, Endpoint: r.Endpoint, Region: r.Region, Profile: r.Profile,
 		AccessKeyIDFile: r.AccessKeyIDFile, SecretAccessKeyFile: r.SecretAccessKeyFile,
+		RetryFor: time.Duration(cmp.Or(s.limits.retryFor, r.RetryFor)), Stall: time.Duration(r.Stall),
+		Upload: s.limits.up, Download: s.limits.down,
+		Known: func(url string) bool { return isKnown(local, url) }, Outage: func(o remote.Outage) { s.tellOutage(r.Name, o) },
 		Create: create, Version: version, Getenv: s.env.Getenv,
 	}
 	if w != nil {
@@ -76,6 +82,24 @@ func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, 
 		return nil, usage(err)
 	}
 	return &place{layout.Store{Store: store}, r.Name, store.String(), loc.Dir}, nil
+}
+
+// isKnown reports whether the remote at url was used before.
+func isKnown(local *localstore.Store, url string) bool {
+	if local == nil {
+		return false
+	}
+	id, err := local.Known(url)
+	return err == nil && id != ""
+}
+
+// tellOutage says that a remote is waited for, also with --quiet, so that nobody wonders why nothing happens.
+func (s *session) tellOutage(name string, o remote.Outage) {
+	if o.Over() {
+		s.note("%s answers again, after %s", name, o.Lasts.Round(time.Second))
+		return
+	}
+	s.warn("%s does not answer: %s; trying again for up to %s", name, printable(o.Cause), o.Left.Round(time.Second))
 }
 
 // gone reports that a place is a directory that is not there.
@@ -110,8 +134,10 @@ func (s *session) places(ctx context.Context) ([]*place, error) {
 	if err != nil && len(cfg.Remotes) == 0 {
 		return nil, err
 	}
+	var local *localstore.Store
 	if err == nil {
-		local, openErr := localstore.Open(ctx, dir)
+		var openErr error
+		local, openErr = localstore.Open(ctx, dir)
 		switch {
 		case openErr == nil:
 			places = append(places, localPlace(local))
@@ -122,7 +148,7 @@ func (s *session) places(ctx context.Context) ([]*place, error) {
 		}
 	}
 	for _, r := range cfg.Remotes {
-		p, err := s.openRemote(ctx, r, false, nil)
+		p, err := s.openRemote(ctx, r, false, nil, local)
 		if err != nil {
 			return nil, err
 		}

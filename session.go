@@ -26,7 +26,7 @@ type session struct {
 	now func() time.Time
 
 	scratch scratch
-	limits *limits // nil until the configuration is read
+	limits  *limits // nil until the configuration is read
 }
 
 func newSession(c *cli.Context, u *ui, env environ.Env) *session {

@@ -18,9 +18,10 @@ import (
 type writable struct {
 	local   *localstore.Store // nil while there is none
 	app     string
-	remotes []*place // those that can be written to
-	failed  []error  // why others cannot
-	release func()   // gives the lock of the local store back
+	remotes []*place        // those that can be written to
+	late    []config.Remote // those that have not answered yet
+	failed  []error         // why others cannot
+	release func()          // gives the lock of the local store back
 }
 
 // open takes the lock of the local store and opens it for writing, and the remotes too if they are wanted. The caller releases it.
@@ -41,14 +42,15 @@ func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*
 	if w.local, err = localstore.Open(ctx, dir); errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
+	hasty := remote.WithPatience(ctx, atStart)
 	if err == nil && remotes {
-		candidates, err = s.consider(ctx, w, dir, cfg.Remotes)
+		candidates, err = s.consider(hasty, w, dir, cfg.Remotes)
 	}
 	if err == nil {
 		err = s.prepare(ctx, w, held, dir)
 	}
 	if err == nil {
-		err = s.claimAll(ctx, w, candidates)
+		err = s.claimAll(hasty, w, candidates)
 	}
 	if err != nil {
 		w.release()
@@ -101,6 +103,8 @@ func (s *session) claimAll(ctx context.Context, w *writable, candidates []candid
 		case err == nil:
 			w.remotes = append(w.remotes, p)
 			s.sweep(p)
+		case unanswered(ctx, err):
+			s.postpone(w, c.from, err)
 		case notThere(ctx, err):
 			w.failed = append(w.failed, err)
 		default:

@@ -103,7 +103,7 @@ func (s *Stream) work() error {
 		if err == nil && info.Size == a.Size {
 			continue
 		}
-		if err := copyFrom(s.ctx, s.from, s.to, a, s.opts); err != nil {
+		if err := copyFrom(s.ctx, s.ctx, s.from, s.to, a, s.opts); err != nil {
 			return err
 		}
 		if s.opts.Progress != nil {

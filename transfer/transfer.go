@@ -158,8 +158,8 @@ func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, r
 func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a needed, opts Options) error {
 	var errs []error
 	unreadable := true
-	for _, from := range places {
-		err := copyFrom(ctx, from, to, a, opts)
+	for i, from := range places {
+		err := copyFrom(ctx, layout.Before(ctx, i, len(places)), from, to, a, opts)
 		if err == nil {
 			return nil
 		}
@@ -188,7 +188,8 @@ type sourceError struct{ error }
 
 func (e *sourceError) Unwrap() error { return e.error }
 
-func copyFrom(ctx context.Context, from, to layout.Store, a needed, opts Options) error {
+// copyFrom copies one archive. reading is ctx with the patience that the place that is read deserves.
+func copyFrom(ctx, reading context.Context, from, to layout.Store, a needed, opts Options) error {
 	damaged := func(why error) error {
 		return &sourceError{&archive.DamageError{Store: from.String(), Object: layout.ArchiveKey(a.SHA256), Place: "whole", Err: why}}
 	}
@@ -196,7 +197,7 @@ func copyFrom(ctx context.Context, from, to layout.Store, a needed, opts Options
 		OpenFile(key string) (*os.File, error)
 	})
 	if !ok {
-		return throughFile(ctx, from, to, a, opts, damaged)
+		return throughFile(ctx, reading, from, to, a, opts, damaged)
 	}
 	f, err := dir.OpenFile(layout.ArchiveKey(a.SHA256))
 	if err != nil {
@@ -221,7 +222,7 @@ func put(ctx context.Context, to layout.Store, f io.ReaderAt, a needed) error {
 
 // throughFile brings an archive from a network to a temporary file, verifies it, and stores it from there: a request
 // that has to be repeated needs its body again.
-func throughFile(ctx context.Context, from, to layout.Store, a needed, opts Options, damaged func(error) error) error {
+func throughFile(ctx, reading context.Context, from, to layout.Store, a needed, opts Options, damaged func(error) error) error {
 	dir := ""
 	if opts.Scratch != nil {
 		var err error
@@ -235,7 +236,7 @@ func throughFile(ctx context.Context, from, to layout.Store, a needed, opts Opti
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	body, err := from.OpenArchive(ctx, a.SHA256, 0, -1)
+	body, err := from.OpenArchive(reading, a.SHA256, 0, -1)
 	if err != nil {
 		return &sourceError{err}
 	}

@@ -82,8 +82,9 @@ func (c *Catalog) Resolve(ctx context.Context, ref manifest.Ref, now time.Time) 
 // Head reads the head of a snapshot from the first place that can give it.
 func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, error) {
 	var errs []error
-	for _, p := range c.Where(id) {
-		head, _, err := p.Manifest(ctx, id)
+	places := c.Where(id)
+	for i, p := range places {
+		head, _, err := p.Manifest(Before(ctx, i, len(places)), id)
 		if err == nil {
 			return head, nil
 		}

@@ -38,17 +38,13 @@ const maxPieces = 32
 // workers is how many frames may be decoded at once.
 func OpenSnapshot(ctx context.Context, id manifest.ID, workers int, places ...Store) (*Snapshot, error) {
 	var errs []error
-	sources := make([]archive.Source, len(places))
 	for i, p := range places {
-		sources[i] = p
-	}
-	for _, p := range places {
-		head, stored, err := p.Manifest(ctx, id)
+		head, stored, err := p.Manifest(Before(ctx, i, len(places)), id)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		reader, err := archive.NewReader(workers, sources...)
+		reader, err := archive.NewReader(workers, sourcesOf(places)...)
 		if err != nil {
 			return nil, err
 		}
