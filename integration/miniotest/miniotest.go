@@ -102,5 +102,5 @@ func start() (*Server, func(), error) {
 		return nil, nil, &imageError{image, why}
 	}
 	say("no container (%s); using the server module", why)
-	return fromModule(ctx, root)
+	return fromModule(ctx)
 }

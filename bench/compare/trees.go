@@ -1,0 +1,121 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// findDatabases returns the SQLite databases below dir, relative to it.
+func findDatabases(dir string) (list []string, err error) {
+	return list, eachFile(dir, func(path, rel string) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		head := make([]byte, 16)
+		if _, err := io.ReadFull(f, head); err == nil && string(head) == "SQLite format 3\x00" {
+			list = append(list, rel)
+		}
+		return nil
+	})
+}
+
+// eachFile calls do for each regular file below dir, but for the files that SQLite keeps beside a database.
+func eachFile(dir string, do func(path, rel string) error) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() || strings.HasSuffix(path, "-wal") || strings.HasSuffix(path, "-shm") {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return do(path, rel)
+	})
+}
+
+func readAll(dir string) error {
+	return eachFile(dir, func(path, _ string) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = io.Copy(io.Discard, f)
+		return err
+	})
+}
+
+// pageOne is what `sqlite3 .backup` writes anew: the header, with its change counter, lies in it.
+const pageOne = 4096
+
+// compare reports the first file of the source that is not, byte for byte, in dir, or that should not be there.
+func (b *bench) compare(dir string) error {
+	count := 0
+	err := eachFile(b.source, func(path, rel string) error {
+		count++
+		from := int64(0)
+		if slices.Contains(b.databases, rel) {
+			from = pageOne
+		}
+		return sameFile(path, filepath.Join(dir, rel), from)
+	})
+	if err != nil {
+		return fmt.Errorf("what was restored is not the source: %w", err)
+	}
+	return eachFile(dir, func(_, rel string) error {
+		if count--; count < 0 {
+			return fmt.Errorf("what was restored has more files than the source, such as %s", rel)
+		}
+		return nil
+	})
+}
+
+// sameFile compares two files from an offset on.
+func sameFile(a, b string, from int64) error {
+	fa, err := os.Open(a)
+	if err != nil {
+		return err
+	}
+	defer fa.Close()
+	fb, err := os.Open(b)
+	if err != nil {
+		return err
+	}
+	defer fb.Close()
+	ia, err := fa.Stat()
+	if err != nil {
+		return err
+	}
+	ib, err := fb.Stat()
+	if err != nil {
+		return err
+	}
+	if ia.Size() != ib.Size() {
+		return fmt.Errorf("%s has %d bytes, and %s %d", a, ia.Size(), b, ib.Size())
+	}
+	bufA, bufB := make([]byte, 1<<20), make([]byte, 1<<20)
+	for off := from; off < ia.Size(); {
+		n, err := fa.ReadAt(bufA, off)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if _, err := fb.ReadAt(bufB[:n], off); err != nil && err != io.EOF {
+			return err
+		}
+		if !bytes.Equal(bufA[:n], bufB[:n]) {
+			return fmt.Errorf("%s and %s differ after byte %d", a, b, off)
+		}
+		off += int64(n)
+	}
+	return nil
+}
