@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -18,6 +19,10 @@ import (
 type Proxy struct {
 	*Server
 	forward http.Handler
+	address string // host and port
+
+	frontMu sync.Mutex
+	front   *httptest.Server // nil while the proxy is down
 
 	mu       sync.Mutex
 	idle     *sync.Cond // signalled when active falls to 0
@@ -83,17 +88,46 @@ func (s *Server) Proxy(t testing.TB) *Proxy {
 		ModifyResponse: afterEffect,
 		ErrorHandler:   fail,
 	}
-	front := httptest.NewServer(p)
+	p.front = httptest.NewServer(p)
+	p.address = p.front.Listener.Addr().String()
 	t.Cleanup(func() {
-		front.CloseClientConnections()
-		front.Close()
+		p.Down()
 		transport.CloseIdleConnections()
 	})
 	through := *s
-	through.Endpoint = front.URL
+	through.Endpoint = p.front.URL
 	through.Origin = "proxy to " + s.Endpoint + ", " + s.Origin
 	p.Server = &through
 	return p
+}
+
+// Down cuts every connection and refuses new ones, as a server does that is not running, until Up.
+func (p *Proxy) Down() {
+	p.frontMu.Lock()
+	defer p.frontMu.Unlock()
+	if p.front == nil {
+		return
+	}
+	p.front.Listener.Close()
+	p.front.CloseClientConnections()
+	p.front.Close()
+	p.front = nil
+}
+
+// Up ends what Down began, at the same address.
+func (p *Proxy) Up() error {
+	p.frontMu.Lock()
+	defer p.frontMu.Unlock()
+	if p.front != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", p.address)
+	if err != nil {
+		return fmt.Errorf("the proxy cannot come back: %w", err)
+	}
+	p.front = &httptest.Server{Listener: l, Config: &http.Server{Handler: p}}
+	p.front.Start()
+	return nil
 }
 
 // Inject makes f decide over every request from now on; nil passes all. f gets the number of the request,
