@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ func TestExclusive(t *testing.T) {
 			}
 			if runtime.GOOS == "linux" && locked.PID != a.cmd.Process.Pid {
 				t.Errorf("locked by process %d, not %d", locked.PID, a.cmd.Process.Pid)
+			}
+			if name := filepath.Base(a.cmd.Path); runtime.GOOS == "linux" && (locked.Program == "" || !strings.HasPrefix(name, locked.Program)) {
+				t.Errorf("locked by program %q, not %q", locked.Program, name)
 			}
 			equal(t, photograph(t, filepath.Dir(path)), before)
 

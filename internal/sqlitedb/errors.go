@@ -18,7 +18,8 @@ var ErrChanged = errors.New("the database was changed while it was read")
 // A LockedError says that another process holds the database so that nobody else can read it: as
 // locking_mode=EXCLUSIVE does, or a transaction in a rollback mode that outlasted Options.Wait.
 type LockedError struct {
-	PID int // the process, or 0 where the system can't tell
+	PID     int    // the process, or 0 where the system can't tell
+	Program string // its name, or ""
 }
 
 // Error says who holds the database and what to do about it.
@@ -26,6 +27,9 @@ func (e *LockedError) Error() string {
 	who := "another process"
 	if e.PID > 0 {
 		who = fmt.Sprintf("process %d", e.PID)
+	}
+	if e.Program != "" {
+		who += " (" + e.Program + ")"
 	}
 	return fmt.Sprintf("locked by %s; it must leave locking_mode=EXCLUSIVE, end its transaction, or stop", who)
 }

@@ -35,7 +35,7 @@ func hold(ctx context.Context, f *os.File, wait time.Duration) (release func(), 
 		case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES):
 			return func() {}, nil
 		case time.Now().After(deadline):
-			return nil, &LockedError{PID: holder(f)}
+			return nil, lockedBy(f)
 		}
 		if err := pause(ctx, time.Millisecond); err != nil {
 			return nil, err
@@ -59,13 +59,4 @@ func unlock(f *os.File) { _ = set(f, unix.F_UNLCK, pendingByte, 2+sharedSize) }
 
 func set(f *os.File, kind int16, start, size int64) error {
 	return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Start: start, Len: size})
-}
-
-// holder returns the process that keeps readers out, or 0 if there is none or it can't be known.
-func holder(f *os.File) int {
-	l := unix.Flock_t{Type: unix.F_RDLCK, Start: pendingByte, Len: 2 + sharedSize}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l); err != nil || l.Type == unix.F_UNLCK {
-		return 0
-	}
-	return max(int(l.Pid), 0)
 }

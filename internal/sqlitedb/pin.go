@@ -133,7 +133,7 @@ func (p *Pinned) explain(err error) error {
 	case c&0xff == sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %v", ErrNotDatabase, err)
 	case c&0xff == sqlite3.SQLITE_BUSY:
-		return &LockedError{PID: holder(p.source.file)}
+		return lockedBy(p.source.file)
 	case c == sqlite3.SQLITE_READONLY_ROLLBACK:
 		return err
 	case c&0xff == sqlite3.SQLITE_PROTOCOL, c&0xff == sqlite3.SQLITE_CANTOPEN, c&0xff == sqlite3.SQLITE_READONLY:
