@@ -33,11 +33,17 @@ type changing struct {
 // change captures the directory, with meanwhile running while the file is read, and restores what was captured.
 func change(t *testing.T, meanwhile func(c *changing)) *changing {
 	t.Helper()
+	c := newChanging(t)
+	c.take(t, meanwhile)
+	return c
+}
+
+func newChanging(t *testing.T) *changing {
+	t.Helper()
 	c := &changing{dir: t.TempDir(), local: snaptest.Local(t)}
 	c.live = filepath.Join(c.dir, "live")
 	snaptest.WriteFile(t, c.live, snaptest.Behind, snaptest.Random, 9)
 	c.before = read(t, c.live)
-	c.take(t, meanwhile)
 	return c
 }
 

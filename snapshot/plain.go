@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -23,7 +24,12 @@ const (
 //   - as it is, if it is at rest now, or if the same content is found as before;
 //   - as it is, with the mark "grew", if all that was found before is found again and there is more of it now, as of a log;
 //   - as it is, with the mark "changed", if it does not come to rest.
-func (r *reader) plain(rel string, f *os.File, first sight) error {
+//
+// With a log beside it, only a rest counts during which the log was copied.
+func (r *reader) plain(rel string, f *os.File, first sight, log *companion) error {
+	if log != nil && r.c.kind != manifest.DirectorySource {
+		return r.gone(rel, r.alone(rel))
+	}
 	line := r.line(rel, first.FileInfo, manifest.Regular)
 	line.Size = first.Size()
 	if err := r.send(item{file: line}); err != nil {
@@ -33,6 +39,14 @@ func (r *reader) plain(rel string, f *os.File, first sight) error {
 	lastSize := int64(-1) // of the attempt before; -1 if that did not find as much as there was to be
 	for attempt := 1; ; attempt++ {
 		size := first.Size()
+		if log != nil {
+			switch err := log.take(r.c.t.scratch); {
+			case errors.Is(err, fs.ErrNotExist):
+				log = nil // its application ended, and put all of it into the database
+			case err != nil:
+				return r.failed(rel, err)
+			}
+		}
 		n, err := r.content(f, size)
 		if err != nil {
 			return r.failed(rel, err)
@@ -41,7 +55,7 @@ func (r *reader) plain(rel string, f *os.File, first sight) error {
 		if err != nil {
 			return r.failed(rel, err)
 		}
-		if n == size && first.sameAs(last) && first.settled() {
+		if n == size && first.sameAs(last) && first.settled() && (log == nil || log.intact()) {
 			r.c.seen.rest(first, last)
 			break
 		}
@@ -49,7 +63,7 @@ func (r *reader) plain(rel string, f *os.File, first sight) error {
 		if found, err = r.digests(); err != nil {
 			return err
 		}
-		again := n == size && lastSize >= 0 && found.prefix == before
+		again := n == size && lastSize >= 0 && found.prefix == before && log == nil
 		if again && last.Size() > size {
 			line.Marked = manifest.MarkGrew
 			r.problem(problemGrew, rel, fmt.Errorf("it was appended to; the first %d bytes were taken", size))
@@ -76,6 +90,9 @@ func (r *reader) plain(rel string, f *os.File, first sight) error {
 		if err := r.send(item{again: true, prefix: max(0, lastSize)}); err != nil {
 			return err
 		}
+	}
+	if log != nil {
+		r.keep(rel, log)
 	}
 	r.describe(line, first.FileInfo)
 	r.links.add(first.FileInfo, line)

@@ -21,6 +21,7 @@ const (
 	problemChanged    = "changed"      // a file that did not settle
 	problemGrew       = "grew"         // a file that was appended to
 	problemJSON       = "invalid_json" // a JSON file that does not parse
+	problemUnverified = "unverified"   // a database that only its application can read
 	problemIntegrity  = "integrity"    // a database whose check could not be passed for sure
 )
 

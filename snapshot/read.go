@@ -27,6 +27,8 @@ type reader struct {
 	blocks chan []byte
 	owners owners
 	links  links
+
+	companions map[string]*companion // of databases that were captured, by the path of the log
 }
 
 func newReader(ctx context.Context, c *capture) *reader {
@@ -143,6 +145,14 @@ func (r *reader) directory(rel string) error {
 	for _, e := range entries {
 		child := filepath.Join(rel, e.Name())
 		if e.IsDir() && strings.HasPrefix(e.Name(), layout.StagingPrefix) {
+			continue
+		}
+		if log, skip := r.beside(child); log != nil {
+			if err := r.log(child, log); err != nil {
+				return err
+			}
+			continue
+		} else if skip {
 			continue
 		}
 		if r.isSidecar(rel, e.Name(), entries) || excluded(r.c.Source.Exclude, filepath.ToSlash(child)) {
@@ -266,7 +276,7 @@ func (r *reader) regular(rel string) error {
 			}
 		}
 	}
-	return r.plain(rel, f, seen)
+	return r.plain(rel, f, seen, r.companionOf(rel))
 }
 
 // met captures a database that the walk met, and reports false if it is none after all.

@@ -11,6 +11,14 @@ func IsDatabase(header []byte) bool {
 	return len(header) >= len(magic) && string(header[:len(magic)]) == magic
 }
 
+// LogHeaderSize is the length of the header of a write-ahead log, in bytes: https://www.sqlite.org/fileformat2.html#walformat.
+const LogHeaderSize = 32
+
+// IsLog reports whether a file that begins with these bytes is a write-ahead log. Its header is never encrypted.
+func IsLog(header []byte) bool {
+	return len(header) >= 4 && string(header[:3]) == "\x37\x7f\x06" && header[3]&^1 == 0x82
+}
+
 // sidecars are the suffixes of the files that SQLite keeps beside a database.
 var sidecars = [...]string{"-wal", "-shm", "-journal"}
 
