@@ -60,7 +60,32 @@ func syntaxProblem(err error, data []byte) *Problem {
 		}
 	}
 	p.Line = max(1, min(p.Line, lines(data)))
+	p.Text = plainWords(p.Text, line(data, p.Line))
 	return p
+}
+
+// plainWords says in other words what the YAML package says of a line that it cannot read.
+func plainWords(text, line string) string {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	switch {
+	case text == "found character that cannot start any token" && strings.Contains(indent, "\t"):
+		return "a tab stands here; indent with spaces"
+	case text == "found character that cannot start any token":
+		return "a character stands here that begins nothing in YAML; put text with @, ` or % at its start in quotes"
+	case text == "mapping values are not allowed in this context":
+		return "a colon stands where none is expected; check the indentation, and put text that has a colon and a space in it in quotes"
+	case text == "did not find expected <document start>":
+		return "this is not YAML; want lines such as app: NAME"
+	case strings.HasPrefix(text, "did not find expected"), strings.HasPrefix(text, "could not find expected"):
+		return "the indentation is not that of the lines above, or a bracket, quote or colon is missing (" + text + ")"
+	}
+	return text
+}
+
+// line returns one line of a text, counted from 1.
+func line(data []byte, n int) string {
+	all := strings.Split(string(data), "\n")
+	return all[min(n, len(all))-1]
 }
 
 // lines counts the lines of a text as YAML does.

@@ -14,7 +14,7 @@ func ParseRemote(rawURL, dir string) (Remote, error) {
 	r := Remote{URL: rawURL}
 	var problems []error
 	for _, p := range r.normalize(dir) {
-		problems = append(problems, errors.New(p.text))
+		problems = append(problems, errors.New(strings.TrimPrefix(p.text, "url: ")))
 	}
 	if len(problems) > 0 {
 		return Remote{}, errors.Join(problems...)
