@@ -57,7 +57,8 @@ type Marker struct {
 // maxMarker bounds the size of a marker, in bytes.
 const maxMarker = 64 << 10
 
-// Marker reads the marker. That there is none is fs.ErrNotExist; one of another format is a *manifest.FormatError.
+// Marker reads the marker. That there is none is fs.ErrNotExist; one of another format is a *manifest.FormatError, and one that is none
+// ErrDamaged.
 func (s Store) Marker(ctx context.Context) (Marker, error) {
 	var m Marker
 	data, err := s.read(ctx, MarkerKey, maxMarker)
@@ -65,13 +66,16 @@ func (s Store) Marker(ctx context.Context) (Marker, error) {
 		return m, err
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("%s: %s is not a marker: %w", s, MarkerKey, err)
+		return m, fmt.Errorf("%s: %s: %w: %w", s, MarkerKey, ErrDamaged, err)
+	}
+	if !strings.HasPrefix(m.Format, "lifeboat/") {
+		return m, fmt.Errorf("%s: %s: %w: it names no format", s, MarkerKey, ErrDamaged)
 	}
 	if m.Format != manifest.Format {
 		return m, fmt.Errorf("%s: %w", s, &manifest.FormatError{Found: m.Format})
 	}
 	if err := manifest.CheckName(m.App); err != nil {
-		return m, fmt.Errorf("%s: %s: %w", s, MarkerKey, err)
+		return m, fmt.Errorf("%s: %s: %w: %w", s, MarkerKey, ErrDamaged, err)
 	}
 	return m, nil
 }
