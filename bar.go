@@ -11,7 +11,8 @@ import (
 
 const (
 	barEvery   = 100 * time.Millisecond
-	plainEvery = 5 * time.Second
+	plainFirst = 15 * time.Second // after which each line waits twice as long as the one before, so that an hour takes no page of a log
+	plainMost  = 10 * time.Minute
 )
 
 // progressMode is how progress is shown: bar, plain or none.
@@ -32,24 +33,28 @@ func (u *ui) showsProgress() bool { return u.progressMode() != "none" }
 // watch shows a meter until the returned function is called, which may be called again: as a bar on a terminal, as a line now and
 // then elsewhere.
 func (u *ui) watch(m *progress.Meter) (stop func()) {
-	show, every, finish := func() { u.plain(m.Read()) }, plainEvery, func() {}
+	show, finish := func() { u.plain(m.Read()) }, func() {}
+	every, most := plainFirst, plainMost
 	switch u.progressMode() {
 	case "none":
 		return func() {}
 	case "bar":
 		b := &bar{u: u, m: m}
-		show, every, finish = b.show, barEvery, b.finish
+		show, finish = b.show, b.finish
+		every, most = barEvery, barEvery
 	}
 	done, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		defer finish()
-		tick := time.NewTicker(every)
+		tick := time.NewTimer(every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
 				show()
+				every = min(2*every, most)
+				tick.Reset(every)
 			case <-done:
 				return
 			}
