@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 	"lifeboat/remote"
@@ -44,9 +45,10 @@ func unanswered(ctx context.Context, err error) bool {
 	return ctx.Err() == nil && errors.Is(err, remote.ErrUnavailable)
 }
 
-// notThere reports whether an error is that of one remote, which is no reason to leave the others out.
+// notThere reports whether an error is that of one remote, which is no reason to leave the others out: it is not reached, or full, or
+// damaged.
 func notThere(ctx context.Context, err error) bool {
-	return ctx.Err() == nil && (errors.Is(err, remote.ErrUnavailable) || isNoStore(err))
+	return ctx.Err() == nil && (errors.Is(err, remote.ErrUnavailable) || isNoStore(err) || diskspace.Full(err) || diskspace.ReadOnly(err) || damaged(err))
 }
 
 func (s *session) look(ctx context.Context, w *writable, dir string, r config.Remote) (candidate, error) {
@@ -64,6 +66,9 @@ func (s *session) look(ctx context.Context, w *writable, dir string, r config.Re
 		}
 	}
 	m, err := p.Marker(ctx)
+	if isFile(p.dir) {
+		return candidate{}, noDirectory(p)
+	}
 	absent := p.gone() || errors.Is(err, fs.ErrNotExist)
 	switch {
 	case known != "" && !s.c.Bool("init") && (absent || err == nil && m.ID != known):
@@ -85,6 +90,11 @@ func (s *session) look(ctx context.Context, w *writable, dir string, r config.Re
 func (s *session) claim(ctx context.Context, w *writable, c candidate) (*place, error) {
 	if c.marker.ID != "" {
 		return c.place, w.local.Remember(c.url, c.marker.ID)
+	}
+	if c.dir != "" {
+		if err := roomForStore(c.dir); err != nil {
+			return nil, err
+		}
 	}
 	p, err := s.openRemote(ctx, c.from, true, w, w.local)
 	if err != nil {

@@ -127,6 +127,9 @@ func (s *session) capture(ctx context.Context, sources []snapshot.Source, meter 
 // maxFuture is how far a stamp may be ahead of the clock and still count.
 const maxFuture = 15 * time.Minute
 
+// leastYear is the first that a clock can be right in: lifeboat was not there before. Machines without a clock begin in 1970 or 2000.
+const leastYear = 2025
+
 // nextStamp returns the stamp of a new snapshot, later than every one before it, and the snapshot before.
 func (s *session) nextStamp(ctx context.Context, w *writable) (manifest.Stamp, *manifest.ID, error) {
 	c, err := layout.List(remote.WithPatience(ctx, atStart), append(stores(w.remotes), w.local.Store)...)
@@ -134,6 +137,13 @@ func (s *session) nextStamp(ctx context.Context, w *writable) (manifest.Stamp, *
 		return "", nil, err
 	}
 	now := s.now().UTC().Truncate(time.Second)
+	if now.Year() < leastYear || len(c.IDs) > 0 && c.IDs[len(c.IDs)-1].Stamp.Time().After(now.Add(maxFuture)) {
+		now = s.clock(ctx, stores(w.remotes)).UTC().Truncate(time.Second)
+	}
+	if now.Year() < leastYear {
+		return "", nil, refuse("set the clock (NTP), and run the same command again",
+			"this machine's clock says %s, so that the snapshot would count as the oldest of all", now.Format(time.DateTime))
+	}
 	for i := len(c.IDs) - 1; i >= 0; i-- {
 		last := c.IDs[i]
 		if last.Stamp.Time().After(now.Add(maxFuture)) {

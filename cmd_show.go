@@ -24,9 +24,9 @@ func show(s *session, c *cli.Context) error {
 	if c.NArg() > 1 {
 		return usagef("lifeboat show latest", "show takes one SNAPSHOT")
 	}
-	ref := c.Args().First()
-	if ref == "" {
-		ref = "latest"
+	ref := "latest"
+	if c.NArg() == 1 {
+		ref = c.Args().First()
 	}
 	snap, has, err := s.find(c.Context, ref)
 	if err != nil {

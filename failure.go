@@ -11,6 +11,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
+	"lifeboat/internal/sqlitedb"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/remote"
@@ -99,14 +100,15 @@ func (r reported) Error() string { return fmt.Sprintf("exit code %d", int(r)) }
 // classify puts an error into the words of the command line.
 func classify(ctx context.Context, err error) *failure {
 	var (
-		told     *failure
-		format   *manifest.FormatError
-		many     *manifest.AmbiguousError
-		conf     *config.Error
-		locked   *localstore.LockedError
-		foreign  *localstore.ForeignError
-		notEmpty *restore.NotEmptyError
-		space    *diskspace.NotEnoughError
+		told      *failure
+		format    *manifest.FormatError
+		many      *manifest.AmbiguousError
+		conf      *config.Error
+		locked    *localstore.LockedError
+		foreign   *localstore.ForeignError
+		notEmpty  *restore.NotEmptyError
+		badTarget *restore.TargetError
+		dbLocked  *sqlitedb.LockedError
 	)
 	as := func(code int, kind, next string) *failure { return &failure{code, kind, err, next} }
 	switch {
@@ -118,7 +120,9 @@ func classify(ctx context.Context, err error) *failure {
 	case errors.As(err, &conf):
 		return as(codeUsage, "configuration", "lifeboat config example shows one that is right")
 	case errors.As(err, &notEmpty):
-		return as(codeRefused, "not_empty", "nothing was changed; choose another directory")
+		return as(codeRefused, "not_empty", "nothing was changed; give --target a directory that is empty, or one that does not exist yet")
+	case errors.As(err, &badTarget):
+		return as(codeRefused, "bad_target", "nothing was changed; give --target a directory that is empty, or one that does not exist yet")
 	case errors.As(err, &foreign):
 		return as(codeNoStore, "other_application", "")
 	case errors.As(err, &format):
@@ -127,14 +131,16 @@ func classify(ctx context.Context, err error) *failure {
 		return as(codeInUse, "in_use", "")
 	case errors.As(err, &many):
 		return as(codeNoSnapshot, "ambiguous", "")
-	case errors.As(err, &space):
-		return as(codeNoSpace, "no_space", "free some, or choose another place")
+	case diskspace.ReadOnly(err):
+		return as(codeFailed, "permission", "mount it writable, or choose another place")
+	case errors.As(err, &dbLocked):
+		return as(codeFailed, "locked", "when that is done, run the same command again")
 	case damaged(err):
 		return as(codeIntegrity, "integrity", "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole")
 	case errors.Is(err, remote.ErrUnavailable):
 		return as(codeRemote, "remote", "")
 	case diskspace.Full(err):
-		return as(codeNoSpace, "no_space", "free some there, and run the same command again")
+		return as(codeNoSpace, "no_space", "free some space there, or choose another place: --store, --remote, --target or TMPDIR")
 	case errors.Is(err, fs.ErrPermission):
 		return as(codeFailed, "permission", "run it as a user who may, or change the permissions")
 	}

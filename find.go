@@ -57,6 +57,9 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 }
 
 func noDirectory(p *place) error {
+	if isFile(p.dir) {
+		return noStore("give the directory that the store is in", "%s is not a directory", p.dir)
+	}
 	return noStore("is it mounted, and is the path right?", "there is no directory %s", p.dir)
 }
 

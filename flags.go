@@ -38,8 +38,20 @@ func prepare(c *cli.Command) {
 // A value that package flag refuses, in its words.
 var refusedValue = regexp.MustCompile(`^invalid (boolean )?value (".*") for (?:flag )?-([a-z-]+): `)
 
+// A variable that urfave/cli refuses, in its words.
+var refusedVariable = regexp.MustCompile(`^could not parse (".*") as (bool|duration|int|int64|uint|float64) value from environment variable "([A-Z_]+)" `)
+
+// wanted is what a value of a type looks like.
+var wanted = map[string]string{
+	"bool": "true or false", "duration": "a time such as 30s or 10m",
+	"int": "a number", "int64": "a number", "uint": "a number", "float64": "a number",
+}
+
 // badValue says what is wrong with the value of a flag. Those that are refused are truth values and times: any other is taken.
 func badValue(err error) error {
+	if m := refusedVariable.FindStringSubmatch(err.Error()); m != nil {
+		return usagef("", "%s=%s: want %s", m[3], m[1], wanted[m[2]])
+	}
 	m := refusedValue.FindStringSubmatch(err.Error())
 	if m == nil {
 		return usage(err)

@@ -69,7 +69,8 @@ func newApp(ui *ui, env environ.Env) *cli.App {
 	s := func(do func(*session, *cli.Context) error) cli.ActionFunc {
 		return func(c *cli.Context) error {
 			if c.Command.ArgsUsage == "" && c.Args().Present() {
-				return usagef(helpOf(nil), "%s takes no arguments", strings.TrimPrefix(c.Command.HelpName, "lifeboat "))
+				name := strings.TrimPrefix(c.Command.HelpName, "lifeboat ")
+				return usagef(helpOf(strings.Fields(name)), "%s takes no arguments", name)
 			}
 			session := newSession(c, ui, env)
 			defer session.close()

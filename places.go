@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"lifeboat/internal/config"
@@ -108,7 +109,16 @@ func (p *place) gone() bool {
 		return false
 	}
 	_, err := os.Stat(p.dir)
-	return errors.Is(err, fs.ErrNotExist)
+	return errors.Is(err, fs.ErrNotExist) || isFile(p.dir)
+}
+
+// isFile reports that something else than a directory is at a path, or above it.
+func isFile(path string) bool {
+	if path == "" {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR)
 }
 
 // needsLocal reports that there is no local store.

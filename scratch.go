@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/durable"
 )
 
@@ -31,6 +32,9 @@ func (s *session) scratchIn(parent string) (string, error) {
 		s.detail("removed %s, which a command that was killed had left", dir)
 	}
 	dir, err := durable.MakeTempDir(parent, scratchPrefix+"*")
+	if err != nil && !diskspace.Full(err) {
+		return "", &failure{codeFailed, "no_scratch", fmt.Errorf("make a directory for temporary files: %w", err), "make that directory, or name another: TMPDIR=DIR lifeboat ..."}
+	}
 	if err != nil {
 		return "", fmt.Errorf("make a directory for temporary files: %w", err)
 	}

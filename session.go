@@ -32,7 +32,7 @@ type session struct {
 func newSession(c *cli.Context, u *ui, env environ.Env) *session {
 	u.json, u.quiet, u.verbose = c.Bool("json"), c.Bool("quiet"), c.Bool("verbose")
 	u.progress = cmp.Or(c.String("progress"), "auto")
-	return &session{ui: u, c: c, env: env, now: time.Now}
+	return &session{ui: u, c: c, env: env, now: env.Now}
 }
 
 // workers is how many frames are decoded at once.
@@ -48,7 +48,7 @@ func (s *session) config(paths []string) (*config.Config, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, usage(err)
+		return nil, unreadableConfig(err)
 	}
 	if _, err := cfg.AppName(s.c.String("app")); err != nil && !errors.Is(err, config.ErrNoApp) {
 		return nil, usage(err)
@@ -67,6 +67,17 @@ func (s *session) config(paths []string) (*config.Config, error) {
 		cfg.Local.Dir = s.env.Abs(dir)
 	}
 	return cfg, s.limit(cfg)
+}
+
+// unreadableConfig is the error of a configuration file that could not be read at all.
+func unreadableConfig(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &failure{codeUsage, "usage", err, "lifeboat config example shows one to begin with"}
+	case errors.Is(err, fs.ErrPermission):
+		return &failure{codeUsage, "usage", err, "run it as a user who may read it, or name another with --config FILE"}
+	}
+	return &failure{codeUsage, "usage", err, "name a file with --config FILE"}
 }
 
 // remotes reads the URLs of --remote. Two of one name are told apart by a number; one that is named twice is a mistake.
@@ -101,6 +112,9 @@ func (s *session) appName(cfg *config.Config) (string, error) {
 	}
 	switch known := localstore.Known(s.env); len(known) {
 	case 0:
+		if dir := localstore.Closed(s.env); dir != "" {
+			return "", &failure{codeFailed, "permission", fmt.Errorf("the local store %s: %w", dir, fs.ErrPermission), "run it as a user who may read it, or name a remote with --remote URL"}
+		}
 		return "", noStore("give --remote URL or --store DIR, or take a first snapshot with lifeboat backup PATH",
 			"there is no local store on this machine, and no remote is named")
 	case 1:
@@ -112,6 +126,9 @@ func (s *session) appName(cfg *config.Config) (string, error) {
 
 // localDir returns where the local store of the application is, or would be.
 func (s *session) localDir(cfg *config.Config) (dir, app string, err error) {
+	if isFile(cfg.Local.Dir) {
+		return "", "", noStore("--store names the directory of the local store", "%s is not a directory", cfg.Local.Dir)
+	}
 	app, err = s.appName(cfg)
 	if cfg.Local.Dir != "" {
 		if err != nil && s.c.String("app") == "" {
@@ -123,7 +140,10 @@ func (s *session) localDir(cfg *config.Config) (dir, app string, err error) {
 		return "", "", err
 	}
 	if dir, err = localstore.Dir(app, s.env); err != nil {
-		err = usage(err)
+		return "", "", usage(err)
+	}
+	if isFile(dir) {
+		err = noStore("give another directory with --store DIR", "the local store %s is not a directory", dir)
 	}
 	return dir, app, err
 }

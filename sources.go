@@ -37,7 +37,7 @@ func (s *session) sources(cfg *config.Config) (sources []snapshot.Source, omitte
 	if len(sources) == 0 {
 		return nil, nil, usagef("", "--only and --except leave nothing to back up")
 	}
-	return sources, omitted, someThere(sources)
+	return sources, omitted, checkPaths(sources)
 }
 
 // checkSelection reports names and patterns that cannot be meant.
@@ -64,17 +64,41 @@ func checkSelection(sources []config.Source, names, exclude []string) error {
 	return nil
 }
 
-// someThere reports that no source is there.
-func someThere(sources []snapshot.Source) error {
+// checkPaths reports a source that can be none, and that none of them is there, or ours to read.
+func checkPaths(sources []snapshot.Source) error {
 	var problems []error
 	for _, src := range sources {
-		_, err := os.Stat(src.Path)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if err := canRead(src.Path); err != nil {
+			problems = append(problems, err)
 		}
-		problems = append(problems, fmt.Errorf("there is no %s to back up", src.Path))
 	}
-	return errors.Join(problems...)
+	if len(problems) < len(sources) {
+		return nil
+	}
+	err := errors.Join(problems...)
+	if errors.As(err, new(*failure)) || errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return &failure{codeFailed, "no_source", err, "check the path, and whether the disk that it is on is mounted"}
+}
+
+// canRead reports why a source cannot be read at all.
+func canRead(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no %s to back up", path)
+	}
+	if err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return &failure{codeFailed, "no_source", fmt.Errorf("%s is neither a file nor a directory", path), "name a directory, a database or a file"}
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the source: %w", err)
+	}
+	return f.Close()
 }
 
 // avoid returns the directories that must not be in their own backup: the stores, also those that this command does not use.

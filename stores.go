@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 	"lifeboat/recovery"
@@ -28,6 +30,9 @@ type writable struct {
 func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*writable, error) {
 	dir, app, err := s.localDir(cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := roomForStore(dir); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -57,6 +62,22 @@ func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*
 		return nil, err
 	}
 	return w, nil
+}
+
+// newStore is how many bytes must be free where a store is made. With less there would be half a store and no snapshot.
+const newStore = 1 << 20
+
+// roomForStore reports that there is too little room to make a store in dir, if there is none.
+func roomForStore(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, layout.MarkerKey)); err == nil {
+		return nil
+	}
+	for {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return diskspace.Check(dir, newStore)
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // lock takes the lock of the local store. Who waits for another process is told so.

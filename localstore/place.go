@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,25 @@ func Known(env environ.Env) []string {
 	return apps
 }
 
+// Closed returns a local store, or the directory of several, that is there and may not be read: where [Dir] would place one, or where
+// those of root are. It is "" when there is none.
+func Closed(env environ.Env) string {
+	dir, err := serviceDir(env)
+	if err != nil || dir == "" && (env.Root() || env.OS == "windows") {
+		return ""
+	}
+	if dir == "" {
+		dir = rootDir
+	}
+	if _, err := os.ReadDir(dir); errors.Is(err, fs.ErrPermission) {
+		return dir
+	}
+	return ""
+}
+
+// rootDir is where the local stores of root are.
+const rootDir = "/var/lib/lifeboat"
+
 // serviceDir returns the first directory of $STATE_DIRECTORY, "" when it is not set. See
 // systemd.exec(5).
 func serviceDir(env environ.Env) (string, error) {
@@ -93,7 +113,7 @@ func serviceDir(env environ.Env) (string, error) {
 // parentDir returns the directory in which each application has its own, "" when there is none.
 func parentDir(env environ.Env) string {
 	if env.Root() {
-		return "/var/lib/lifeboat"
+		return rootDir
 	}
 	state := env.AbsVar("XDG_STATE_HOME")
 	elem := []string{".local", "state"}

@@ -191,9 +191,13 @@ func (d *Dir) file(key string) string { return filepath.Join(d.path, filepath.Fr
 func (d *Dir) root() (*os.Root, error) {
 	r, err := os.OpenRoot(d.path)
 	if err != nil {
+		next := "is it mounted, and is the path right? To begin a new store there, make the directory first"
+		if errors.Is(err, fs.ErrPermission) {
+			next = "run it as a user who may, or change the permissions"
+		}
 		return nil, &unavailable{
 			what:  fmt.Sprintf("the store's directory %s: %v", d.path, cause(err)),
-			next:  "is it mounted, and is the path right? To begin a new store there, make the directory first",
+			next:  next,
 			cause: err,
 		}
 	}

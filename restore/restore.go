@@ -76,7 +76,14 @@ func (e *NotEmptyError) Error() string {
 	if e.Unfinished != "" {
 		return fmt.Sprintf("%s is not empty: it has an unfinished restore in it (%s). If none is running, remove what is there, or give another directory", e.Target, e.Unfinished)
 	}
-	return fmt.Sprintf("%s is not empty; give a directory that is, or one that does not exist yet", e.Target)
+	return e.Target + " is not empty"
+}
+
+// A TargetError reports that a target is no directory and cannot become one.
+type TargetError struct{ Target, Why string }
+
+func (e *TargetError) Error() string {
+	return fmt.Sprintf("cannot restore into %s: %s", e.Target, e.Why)
 }
 
 // ErrNothingSelected means that a selection leaves nothing of the snapshot.
@@ -191,7 +198,12 @@ func (p *plan) check(ctx context.Context, s *layout.Snapshot, sel *selection, di
 			}
 		}
 	}
-	return diskspace.Check(dir, need)
+	err := diskspace.Check(dir, need)
+	var full *diskspace.NotEnoughError
+	if errors.As(err, &full) {
+		full.Path = filepath.Dir(dir) // the staging directory is gone by the time that somebody reads this
+	}
+	return err
 }
 
 func (p *plan) names() []string {

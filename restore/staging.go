@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/layout"
@@ -50,9 +51,12 @@ func (st *staging) look() error {
 	target, err := filepath.EvalSymlinks(st.target)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(st.target); err == nil {
-			return fmt.Errorf("the target %s is a symbolic link that leads nowhere", st.target)
+			return &TargetError{st.target, "it is a symbolic link that leads nowhere"}
 		}
 		return nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return &TargetError{st.target, "what is above it is a file"}
 	}
 	if err == nil {
 		st.target = target
@@ -60,6 +64,9 @@ func (st *staging) look() error {
 	}
 	if err != nil {
 		return fmt.Errorf("look at the target: %w", err)
+	}
+	if !st.old.IsDir() {
+		return &TargetError{st.target, "it is no directory"}
 	}
 	return st.lookInside()
 }

@@ -8,5 +8,5 @@ import (
 
 // Full reports whether an error says that a file system, or somebody's quota on it, has no room left.
 func Full(err error) bool {
-	return slices.ContainsFunc(full, func(e syscall.Errno) bool { return errors.Is(err, e) })
+	return errors.As(err, new(*NotEnoughError)) || slices.ContainsFunc(full, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }

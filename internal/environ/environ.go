@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 )
 
 // Env is the surroundings of one process.
@@ -15,6 +16,7 @@ type Env struct {
 	UID    int                 // effective user number; -1 where the system has none
 	Dir    string              // working directory, absolute; "" when it is gone
 	Getenv func(string) string // value of an environment variable, "" when it is not set
+	Now    func() time.Time    // the machine's clock, which may be wrong
 }
 
 // Current returns the surroundings of this process.
@@ -23,7 +25,7 @@ func Current() Env {
 	if err != nil {
 		dir = ""
 	}
-	return Env{OS: runtime.GOOS, UID: os.Geteuid(), Dir: dir, Getenv: os.Getenv}
+	return Env{OS: runtime.GOOS, UID: os.Geteuid(), Dir: dir, Getenv: os.Getenv, Now: time.Now}
 }
 
 // Root reports whether the process may do everything, on systems that know such a user.
