@@ -26,6 +26,10 @@ their content, wherever they lie, and captured as one transaction each.
 A PATH is a directory, a database or a file, and is called by its last element;
 NAME=PATH gives it another name.
 
+Patterns are those of .gitignore: *.log is left out at any depth, /cache/ is the
+directory cache of the source, cache/** what is in it, and !keep.log takes back in
+what an earlier pattern left out. docs/operations.md has the rules.
+
 The snapshot is made in the local store, from where archives are sent while
 later ones are packed. What a remote missed, the next backup sends, or push.
 
@@ -41,7 +45,10 @@ func createFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "only", Usage: "capture only the source `NAME`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source `NAME`; may be repeated"},
-		&cli.StringSliceFlag{Name: "exclude", Usage: "leave out files that match `PATTERN`, such as '*.log' or 'cache/**'; may be repeated"},
+		&cli.StringSliceFlag{Name: "exclude", Usage: "leave out what matches `PATTERN`, as in a .gitignore; may be repeated"},
+		&cli.StringSliceFlag{Name: "exclude-file", Usage: "read patterns from `FILE`, one a line; may be repeated"},
+		&cli.BoolFlag{Name: "exclude-caches", Usage: "leave out what is in directories that have a CACHEDIR.TAG"},
+		&cli.BoolFlag{Name: "one-file-system", Usage: "leave out what is mounted below a PATH"},
 		waitFlag(),
 	}
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"lifeboat/internal/progress"
@@ -18,7 +20,10 @@ place as a whole.
    lifeboat restore latest --remote s3://bucket/app --target /srv/app-restored
    lifeboat restore 20060102 --only app/app.sqlite --target /tmp/look
 
-It needs nothing on this machine but credentials for the remote.
+It needs nothing on this machine but credentials for the remote. Run by root, files
+get their owners back, by name where there is one of that name here, else by number
+(auto); by names or numbers alone with exit code 3 if that cannot be met. Others
+own what they restore. What could not be kept is listed.
 
 ` + snapshotHelp
 
@@ -27,7 +32,8 @@ func restoreFlags() []cli.Flag {
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "`DIR` to restore into, empty or absent"},
 		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source, path or `PATTERN`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source, path or `PATTERN`; may be repeated"},
-		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits"},
+		&cli.StringFlag{Name: "owner", Value: string(restore.OwnerAuto), Usage: "files become those of the recorded owners by `HOW`: auto, names, numbers; or current: yours"},
+		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits, and security.* and trusted.* attributes"},
 		downloadFlag(), concurrencyFlag("4"),
 		&cli.BoolFlag{Name: "in-place", Hidden: true}, // a later version's; refused, and so is the next
 		&cli.BoolFlag{Name: "confirm-service-stopped", Hidden: true},
@@ -47,6 +53,10 @@ func restoreCommand(s *session, c *cli.Context) error {
 	if c.String("target") == "" {
 		return usagef(fmt.Sprintf("lifeboat restore %s --target DIR", c.Args().First()), "restore needs to know where to")
 	}
+	owner := restore.Owner(c.String("owner"))
+	if !slices.Contains(restore.Owners, owner) {
+		return usagef("", "--owner %s: want auto, names, numbers or current", printable(string(owner)))
+	}
 	snap, _, err := s.find(ctx, c.Args().First())
 	if err != nil {
 		return err
@@ -56,7 +66,7 @@ func restoreCommand(s *session, c *cli.Context) error {
 	defer stop()
 	res, err := restore.Run(ctx, snap, restore.Options{
 		Target: s.env.Abs(c.String("target")), Only: c.StringSlice("only"), Except: c.StringSlice("except"),
-		PrivilegedMetadata: c.Bool("privileged-metadata"), Concurrency: s.limits.Concurrency, Meter: meter,
+		PrivilegedMetadata: c.Bool("privileged-metadata"), Owner: owner, Concurrency: s.limits.Concurrency, Meter: meter,
 	})
 	if errors.Is(err, restore.ErrNothingSelected) {
 		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
@@ -74,6 +84,10 @@ func restoreCommand(s *session, c *cli.Context) error {
 	}
 	if !res.IntegrityOK {
 		return reported(codeIntegrity)
+	}
+	if owner != restore.OwnerAuto && !res.OwnersKept {
+		s.warn("everything is restored, but not all owners are those that --owner %s asks for, as said above; without it, they become what they can", owner)
+		return reported(codeIncomplete)
 	}
 	return nil
 }
@@ -97,10 +111,14 @@ func (s *session) printRestored(res *restore.Result) {
 	}
 	for i, lost := range res.NotKept {
 		if i == 5 && !s.verbose {
-			s.warn("not kept: and %d more", res.NotKeptCount-5)
+			s.warn("not kept: and %s more (-v lists them, --json too)", count(int64(len(res.NotKept)-5), "kind"))
 			break
 		}
-		s.warn("not kept: %s", oneLine(lost))
+		more := ""
+		if lost.Files > 1 {
+			more = fmt.Sprintf(" and %s more", humanize.Comma(lost.Files-1))
+		}
+		s.warn("not kept: %s%s: %s", oneLine(lost.Path), more, oneLine(lost.What))
 	}
 	s.say("  took %s", seconds(res.Seconds))
 }

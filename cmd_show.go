@@ -54,6 +54,11 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
 	for _, src := range h.Sources {
 		row("source", "%s: %s %s, %s in %s, %s", src.Name, src.Type, oneLine(src.Root), size(src.Bytes), entries(src.Files), src.Consistency)
 	}
+	for _, src := range h.Sources {
+		if src.Excluded > 0 {
+			row("excluded", "%s of %s, each directory counted as one", count(src.Excluded, "entry"), src.Name)
+		}
+	}
 	for _, o := range h.Omitted {
 		row("left out", "%s: %s", oneLine(o.Source), oneLine(o.Why))
 	}

@@ -86,6 +86,11 @@ func (r *backupReport) print(s *session) {
 			row("", p.URL)
 		}
 	}
+	for _, src := range r.Sources {
+		if src.Excluded > 0 {
+			row("excluded", fmt.Sprintf("%s of %s, each directory counted as one", count(src.Excluded, "entry"), src.Name))
+		}
+	}
 	for _, o := range r.Omitted {
 		row("left out", o.Source+": "+o.Why)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -20,8 +21,12 @@ func (s *session) sources(cfg *config.Config) (sources []snapshot.Source, omitte
 	if len(cfg.Sources) == 0 {
 		return nil, nil, usagef("lifeboat backup PATH, or write a lifeboat.yaml (lifeboat config example)", "nothing says what to back up")
 	}
-	only, except, exclude := s.c.StringSlice("only"), s.c.StringSlice("except"), s.c.StringSlice("exclude")
-	if err := checkSelection(cfg.Sources, slices.Concat(only, except), exclude); err != nil {
+	only, except := s.c.StringSlice("only"), s.c.StringSlice("except")
+	exclude, err := s.excludes()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := checkSelection(cfg.Sources, slices.Concat(only, except)); err != nil {
 		return nil, nil, err
 	}
 	for _, src := range cfg.Sources {
@@ -31,7 +36,10 @@ func (s *session) sources(cfg *config.Config) (sources []snapshot.Source, omitte
 		case len(only) > 0 && !slices.Contains(only, src.Name):
 			omitted = append(omitted, manifest.Omission{Source: src.Name, Why: "not in --only"})
 		default:
-			sources = append(sources, snapshot.Source{Name: src.Name, Path: src.Path, Optional: src.Optional, Exclude: slices.Concat(src.Exclude, exclude)})
+			sources = append(sources, snapshot.Source{
+				Name: src.Name, Path: src.Path, Optional: src.Optional, Exclude: slices.Concat(src.Exclude, exclude),
+				ExcludeCaches: src.ExcludeCaches || s.c.Bool("exclude-caches"), OneFileSystem: src.OneFileSystem || s.c.Bool("one-file-system"),
+			})
 		}
 	}
 	if len(sources) == 0 {
@@ -40,8 +48,41 @@ func (s *session) sources(cfg *config.Config) (sources []snapshot.Source, omitte
 	return sources, omitted, checkPaths(sources)
 }
 
+// maxExcludeFile is how many bytes a file of patterns may have.
+const maxExcludeFile = 1 << 20
+
+// excludes returns the patterns of the command line: those of --exclude-file, then those of --exclude, which so have the last word.
+func (s *session) excludes() (patterns []string, err error) {
+	for _, name := range s.c.StringSlice("exclude-file") {
+		f, err := os.Open(s.env.Abs(name))
+		if err != nil {
+			return nil, usage(fmt.Errorf("--exclude-file: %w", err))
+		}
+		text, err := io.ReadAll(io.LimitReader(f, maxExcludeFile+1))
+		f.Close()
+		if err == nil && len(text) > maxExcludeFile {
+			err = fmt.Errorf("it has more than %d bytes", maxExcludeFile)
+		}
+		var more []string
+		if err == nil {
+			more, err = snapshot.ParseExcludes(string(text))
+		}
+		if err != nil {
+			return nil, usage(fmt.Errorf("--exclude-file %s: %w", name, err))
+		}
+		patterns = append(patterns, more...)
+	}
+	for _, p := range s.c.StringSlice("exclude") {
+		if err := snapshot.CheckExclude(p); err != nil {
+			return nil, usage(err)
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
+
 // checkSelection reports names and patterns that cannot be meant.
-func checkSelection(sources []config.Source, names, exclude []string) error {
+func checkSelection(sources []config.Source, names []string) error {
 	var known []string
 	for _, src := range sources {
 		known = append(known, src.Name)
@@ -54,11 +95,6 @@ func checkSelection(sources []config.Source, names, exclude []string) error {
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			return usagef(fmt.Sprintf("the sources are %s", strings.Join(known, ", ")), "there is no source %q", name)
-		}
-	}
-	for _, p := range exclude {
-		if err := snapshot.CheckExclude(p); err != nil {
-			return usage(err)
 		}
 	}
 	return nil

@@ -77,7 +77,14 @@ func sortedXattrs(xattrs []Xattr) []Xattr {
 }
 
 func checkXattrs(xattrs []Xattr) error {
+	if len(xattrs) > MaxXattrs {
+		return invalid("%d xattrs, more than %d", len(xattrs), MaxXattrs)
+	}
+	size := 0
 	for i, x := range xattrs {
+		if size += len(x.Name) + len(x.Value); size > MaxXattrBytes {
+			return invalid("xattrs of more than %d bytes", MaxXattrBytes)
+		}
 		switch {
 		case x.Name == "" || strings.IndexByte(x.Name, 0) >= 0 || !utf8.ValidString(x.Name):
 			return invalid("xattr %.300q: not a name", x.Name)

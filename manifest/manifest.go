@@ -33,6 +33,8 @@ const (
 	FrameSize     = 1 << 20  // bytes of tar stream in each zstd frame but the last
 	MapSpan       = 16 << 20 // bytes of a file that one map describes
 	MaxInline     = 1024     // extents in a file line; a file with more has maps
+	MaxXattrs     = 1024     // extended attributes of a file
+	MaxXattrBytes = 1 << 20  // bytes of their names and values
 )
 
 // ErrInvalid marks a head, piece, map or line that breaks a rule of the format. It is damage or forgery,

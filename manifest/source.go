@@ -21,6 +21,7 @@ type Source struct {
 	Files       int64      `json:"files,omitempty"`     // lines of the files table
 	Bytes       int64      `json:"bytes,omitempty"`     // sum of their sizes
 	Databases   int64      `json:"databases,omitempty"` // lines with facts about a database
+	Excluded    int64      `json:"excluded,omitempty"`  // entries that were left out on purpose; a directory counts as one
 }
 
 func (s *Source) check() error {
@@ -33,7 +34,7 @@ func (s *Source) check() error {
 	if s.Type != DirectorySource && s.Files != 1 {
 		return invalid("source %q: a %s with %d files", s.Name, s.Type, s.Files)
 	}
-	if s.Files < 1 || s.Bytes < 0 || s.Databases < 0 {
+	if s.Files < 1 || s.Bytes < 0 || s.Databases < 0 || s.Excluded < 0 {
 		return invalid("source %q: %d files of %d bytes, %d databases", s.Name, s.Files, s.Bytes, s.Databases)
 	}
 	if err := (Consistency{Level: s.Consistency}).check(); err != nil {

@@ -148,6 +148,8 @@ func TestAllFilesRefuses(t *testing.T) {
 		{"hardlink with attributes", hard, replace(t, hard, `"link"`, `"xattrs":[["a",""]],"link"`), `"data/b/hard"`},
 		{"hardlink with mark", hard, replace(t, hard, `"link"`, `"marked":"grew","link"`), `"data/b/hard"`},
 		{"hardlink with size", hard, replace(t, hard, `"link"`, `"size":0,"sha256":"#6","link"`), `"data/b/hard"`},
+		{"too many xattrs", `["user.a",""]`, manyXattrs(manifest.MaxXattrs), `"data/c.db": invalid`},
+		{"xattrs that are too large", `["user.b","AA=="]`, `["user.b","` + strings.Repeat("AAAA", manifest.MaxXattrBytes/3) + `"]`, `"data/c.db": invalid`},
 		{"xattrs out of order", `["user.a",""],["user.b","AA=="]`, `["user.b","AA=="],["user.a",""]`, `"data/c.db": invalid`},
 		{"xattr twice", `["user.a",""]`, `["user.b",""]`, `"user.b"`},
 		{"xattr without name", `["user.a",""]`, `["",""]`, `xattr ""`},
@@ -441,4 +443,13 @@ func TestAddFileRefuses(t *testing.T) {
 			t.Errorf("%d files of 2^63-1 bytes: %v", i+1, err)
 		}
 	}
+}
+
+// manyXattrs returns so many attributes, which come before user.b.
+func manyXattrs(n int) string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`["user.a%06d",""]`, i))
+	}
+	return strings.Join(list, ",")
 }

@@ -53,6 +53,7 @@ MAX_PIECE = 16 * MiB
 MAX_HEAD_STORED, MAX_HEAD = 8 * MiB, 64 * MiB
 MAX_ARCHIVE = 4 << 30
 MAX_PATH = 32 << 10
+MAX_XATTRS, MAX_XATTR_BYTES = 1024, MiB
 CACHED_FRAMES = 64
 OPEN_ARCHIVES = 16
 
@@ -493,6 +494,9 @@ class Line:
             if type(x) is not list or len(x) != 2 or type(x[0]) is not str or not x[0] or "\0" in x[0]:
                 raise Broken(what + ": extended attributes")
             unbase64(x[1], what)
+        attributes = d.get("xattrs", [])
+        if len(attributes) > MAX_XATTRS or sum(len(x[0].encode()) + len(unbase64(x[1], what)) for x in attributes) > MAX_XATTR_BYTES:
+            raise Broken(what + ": extended attributes")
         if self.type == "file":
             number(d.get("size"), what)
             number(d.get("links", 0), what)
@@ -916,7 +920,8 @@ class Rebuild:
             attempt("owner", os.chown, d.get("uid", -1), d.get("gid", -1), **follow)
         elif not ROOT and hasattr(os, "geteuid") and d.get("uid", os.geteuid()) != os.geteuid():
             self.report.note("owners are restored only for root", path)
-        for name, value in d.get("xattrs", []):
+        # Access control lists last: they set the mode too, and it may be one that refuses other attributes.
+        for name, value in sorted(d.get("xattrs", []), key=lambda x: x[0].startswith("system.posix_acl_")):
             self.xattr(at, name, base64.b64decode(value), follow, path)
         if "mode" in d and not link:
             mode = int(d["mode"], 8)

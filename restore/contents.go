@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 
 	"lifeboat/archive"
 	"lifeboat/internal/layout"
+	"lifeboat/internal/sparse"
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
 )
@@ -35,27 +37,34 @@ type layer struct {
 	root *os.Root
 	dir  string // the root's path
 	opts Options
-	sel  *selection
+	plan *plan
 	meta *metadata
 
 	mu  sync.Mutex
 	res *Result
 
-	verifying bool   // nothing is kept: each file goes as soon as it has been verified
-	numbered  int    // files so far, when verifying
-	parent    string // the directory that was made last
+	verifying bool            // nothing is kept: each file goes as soon as it has been verified
+	numbered  int             // files so far, when verifying
+	parent    string          // the directory that was made last
+	early     map[string]bool // directories that were made before their lines came
 
 	batch    *batch
 	checking *errgroup.Group
 	checkCtx context.Context
 }
 
-func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, sel *selection, res *Result) *layer {
+func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, p *plan, res *Result) *layer {
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = defaultConcurrency
 	}
-	return &layer{snap: s, root: root, dir: dir, opts: opts, sel: sel, res: res,
-		meta: newMetadata(opts.PrivilegedMetadata), batch: newBatch()}
+	early := map[string]bool{}
+	for _, heir := range p.heirs {
+		for dir := manifest.Parent(heir); dir != ""; dir = manifest.Parent(dir) {
+			early[dir] = true
+		}
+	}
+	return &layer{early: early, snap: s, root: root, dir: dir, opts: opts, plan: p, res: res,
+		meta: newMetadata(opts.PrivilegedMetadata, opts.Owner), batch: newBatch()}
 }
 
 // contents lays down directories and files, verified. Links and the metadata of directories are for finish.
@@ -74,23 +83,26 @@ func (l *layer) files(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !l.sel.has(f.Path) {
+		if path := l.plan.place(f); path == "" {
 			continue
+		} else if path != f.Path {
+			heir := *f
+			heir.Path = path
+			f = &heir
 		}
 		switch f.Type {
 		case manifest.Directory:
 			if l.verifying {
 				continue
 			}
-			l.parent = f.Path
-			if err := l.mkdir(f.Path); err != nil {
+			if err := l.directory(f); err != nil {
 				return err
 			}
 		case manifest.Regular:
 			if err := l.add(ctx, f); err != nil {
 				return err
 			}
-		default: // links come last, but what they lie in is made with everything else
+		default: // links come last (but for a name that inherits a file, which came before), but what they lie in is made with everything else
 			if err := l.makeParent(f); err != nil {
 				return err
 			}
@@ -99,13 +111,57 @@ func (l *layer) files(ctx context.Context) error {
 	return l.run(ctx)
 }
 
-// mkdir makes a directory, and its parents when the selection leaves those out.
+// directory makes the directory of a line. It must not be there: to a file system that does not tell upper from lower case,
+// another name of the snapshot may be the same, and two directories would become one.
+func (l *layer) directory(f *manifest.File) error {
+	if err := l.makeParent(f); err != nil {
+		return err
+	}
+	name, err := local(f.Path)
+	if err != nil {
+		return err
+	}
+	l.parent = f.Path
+	if err := l.root.Mkdir(name, 0o700); err != nil && !(errors.Is(err, fs.ErrExist) && l.early[f.Path]) {
+		return unwanted(f.Path, err)
+	}
+	return nil
+}
+
+// mkdir makes a directory that has no line of its own before what lies in it, and its parents.
 func (l *layer) mkdir(path string) error {
 	name, err := local(path)
 	if err != nil {
 		return err
 	}
-	return l.root.MkdirAll(name, 0o700)
+	return unwanted(path, l.root.MkdirAll(name, 0o700))
+}
+
+// unwanted says, of an error that the file system here has with a name, which one that is, and what can be done.
+func unwanted(path string, err error) error {
+	const next = "restore to another file system, or leave it out with --except"
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("lay down %q: this file system takes another name in the snapshot for the same (is it one that does not tell upper from lower case?); %s", path, next)
+	case isBadName(err):
+		return fmt.Errorf("lay down %q: this file system does not take such a name: %w; %s", path, cause(err), next)
+	}
+	return fmt.Errorf("lay down %q: %w", path, cause(err))
+}
+
+// cause returns an error without the path in it, which may be that of the staging directory.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
 }
 
 // An output is a file that is being laid down.
@@ -173,7 +229,7 @@ func (l *layer) name(f *manifest.File) (string, error) {
 // makeParent makes the directory that a file lies in, unless that was the last to be made.
 func (l *layer) makeParent(f *manifest.File) error {
 	parent := manifest.Parent(f.Path)
-	if l.verifying || parent == l.parent {
+	if l.verifying || parent == "" || parent == l.parent {
 		return nil
 	}
 	l.parent = parent
@@ -184,7 +240,7 @@ func (l *layer) makeParent(f *manifest.File) error {
 func (l *layer) create(out *output) error {
 	w, err := l.root.OpenFile(out.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return unwanted(out.file.Path, err)
 	}
 	defer w.Close()
 	if err := w.Truncate(out.file.Size); err != nil {
@@ -276,7 +332,7 @@ func (l *layer) small(w *writer, out *output, data []byte) error {
 		return err
 	}
 	if err := writeNew(dir, base, data); err != nil {
-		return err
+		return unwanted(f.Path, err)
 	}
 	if f.SQLite != nil {
 		l.checking.Go(func() error { return l.check(out) })
@@ -310,7 +366,7 @@ func (l *layer) complete(out *output) {
 	})
 }
 
-// verify compares what lies in a file with its SHA-256.
+// verify compares what lies in a file with its SHA-256. Holes are not read, but they count as the zeros that they are.
 func (l *layer) verify(out *output) error {
 	f, err := l.root.Open(out.name)
 	if err != nil {
@@ -319,9 +375,17 @@ func (l *layer) verify(out *output) error {
 	defer f.Close()
 	digest := sha256.New()
 	buf := make([]byte, 256<<10)
-	for l.checkCtx.Err() == nil {
-		n, err := f.Read(buf)
+	size := out.file.Size
+	for off := int64(0); l.checkCtx.Err() == nil; {
+		if hole := sparse.NextData(f, off, size) - off; hole > 0 {
+			n := min(hole, int64(len(nothing)))
+			digest.Write(nothing[:n])
+			off += n
+			continue
+		}
+		n, err := f.ReadAt(buf, off)
 		digest.Write(buf[:n])
+		off += int64(n)
 		if errors.Is(err, io.EOF) {
 			if sum := manifest.Hash(digest.Sum(nil)); sum != out.file.SHA256 {
 				return &layout.DigestError{Path: out.file.Path, Want: out.file.SHA256, Got: sum}
@@ -334,6 +398,8 @@ func (l *layer) verify(out *output) error {
 	}
 	return context.Cause(l.checkCtx)
 }
+
+var nothing [1 << 20]byte
 
 // check runs the integrity check of a database, as long as nothing but its owner can reach it.
 func (l *layer) check(out *output) error {
@@ -381,16 +447,25 @@ func (l *layer) done(f *manifest.File, dir *os.Root, name string) error {
 // maxNotKept is how many losses of metadata are listed.
 const maxNotKept = 100
 
-func (l *layer) notKept(f *manifest.File, lost []string) {
+// notKept lists what was lost of a file. What many files lost in the same way is listed once, with the first of them.
+func (l *layer) notKept(f *manifest.File, lost []loss) {
 	if len(lost) == 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, what := range lost {
+	for _, lo := range lost {
 		l.res.NotKeptCount++
-		if len(l.res.NotKept) < maxNotKept {
-			l.res.NotKept = append(l.res.NotKept, fmt.Sprintf("%s: %s", f.Path, what))
+		l.res.OwnersKept = l.res.OwnersKept && !lo.owner
+		at := slices.IndexFunc(l.res.NotKept, func(n NotKept) bool { return n.What == lo.what })
+		switch {
+		case at >= 0:
+			l.res.NotKept[at].Files++
+			if manifest.ComparePaths(f.Path, l.res.NotKept[at].Path) < 0 {
+				l.res.NotKept[at].Path = f.Path
+			}
+		case len(l.res.NotKept) < maxNotKept:
+			l.res.NotKept = append(l.res.NotKept, NotKept{Path: f.Path, What: lo.what, Files: 1})
 		}
 	}
 }

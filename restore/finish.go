@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -35,7 +34,7 @@ func (l *layer) finish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !l.sel.has(f.Path) && !l.isParent(f) {
+		if !l.plan.sel.has(f.Path) && !l.isParent(f) {
 			continue
 		}
 		if err := leave(f.Path); err != nil {
@@ -72,20 +71,27 @@ func (l *layer) isParent(f *manifest.File) bool {
 	return err == nil && fi.IsDir()
 }
 
+// hardlink makes another name of a file that is there, perhaps under a third one.
 func (l *layer) hardlink(f *manifest.File) error {
+	first := f.Link
+	if heir := l.plan.heirs[first]; heir == f.Path {
+		return nil
+	} else if heir != "" {
+		first = heir
+	}
 	name, err := local(f.Path)
 	if err != nil {
 		return err
 	}
-	target, err := local(f.Link)
+	target, err := local(first)
 	if err != nil {
 		return err
 	}
-	err = l.root.Link(target, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%q is another name of %q, which is not selected; select that too", f.Path, f.Link)
+	if err := l.root.Link(target, name); err != nil {
+		return unwanted(f.Path, err)
 	}
-	return err
+	l.opts.Meter.File()
+	return nil
 }
 
 // symlink makes a symbolic link. Where it leads is not our business: nothing is ever opened through it.
@@ -95,7 +101,7 @@ func (l *layer) symlink(f *manifest.File) error {
 		return err
 	}
 	if err := l.root.Symlink(filepath.FromSlash(f.Link), name); err != nil {
-		return err
+		return unwanted(f.Path, err)
 	}
 	lost, err := l.meta.applyLink(f, l.root, name)
 	l.notKept(f, lost)

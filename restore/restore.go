@@ -12,10 +12,12 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"lifeboat/internal/diskspace"
@@ -30,7 +32,8 @@ type Options struct {
 	Target             string   // directory that is absent or empty
 	Only               []string // sources, paths or glob patterns to restore; none means all
 	Except             []string // likewise, to leave out
-	PrivilegedMetadata bool     // keep setuid and setgid bits
+	PrivilegedMetadata bool     // keep setuid and setgid bits, and extended attributes that give rights
+	Owner              Owner    // default OwnerAuto
 	Concurrency        int      // archives that are fetched at once; 0 means 4
 	Meter              *progress.Meter
 }
@@ -45,9 +48,17 @@ type Result struct {
 	Databases      []Database     `json:"databases"`
 	IntegrityOK    bool           `json:"integrity_ok"` // no database is corrupt
 	IntegrityError string         `json:"integrity_error,omitempty"`
-	NotKept        []string       `json:"not_kept,omitempty"` // metadata that could not be kept; at most 100
+	OwnersKept     bool           `json:"owners_kept"`        // or none were wanted
+	NotKept        []NotKept      `json:"not_kept,omitempty"` // metadata that could not be kept; at most 100 kinds of it
 	NotKeptCount   int64          `json:"not_kept_count,omitempty"`
 	Seconds        float64        `json:"seconds"`
+}
+
+// NotKept is something that files lost on the way.
+type NotKept struct {
+	Path  string `json:"path"` // the first of them, in the snapshot
+	What  string `json:"what"`
+	Files int64  `json:"files"` // how many lost it
 }
 
 // A Source is what was restored of one source.
@@ -92,6 +103,10 @@ var ErrNothingSelected = errors.New("nothing in the snapshot is selected")
 // Run restores a snapshot. When it fails, the target is as it was.
 func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error) {
 	began := time.Now()
+	opts.Owner = cmp.Or(opts.Owner, OwnerAuto)
+	if !slices.Contains(Owners, opts.Owner) {
+		return nil, fmt.Errorf("owner %q: want auto, names, numbers or current", opts.Owner)
+	}
 	target, err := filepath.Abs(opts.Target)
 	if err != nil {
 		return nil, err
@@ -109,12 +124,12 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		return nil, err
 	}
 	defer st.discard()
-	if err := plan.check(ctx, s, sel, st.dir); err != nil {
+	if err := plan.check(ctx, s, st.dir); err != nil {
 		return nil, err
 	}
 	opts.Meter.Begin("restore", plan.bytes)
-	res := &Result{Stamp: s.ID.Stamp, Target: target, Files: plan.files, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true}
-	l := newLayer(s, st.root, st.dir, opts, sel, res)
+	res := &Result{Stamp: s.ID.Stamp, Target: target, Files: plan.files, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true, OwnersKept: true}
+	l := newLayer(s, st.root, st.dir, opts, plan, res)
 	if err := l.contents(ctx); err != nil {
 		return nil, err
 	}
@@ -135,19 +150,35 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		res.Sources = append(res.Sources, *src)
 	}
 	res.sort()
+	slices.SortFunc(res.NotKept, func(a, b NotKept) int {
+		return cmp.Or(manifest.ComparePaths(a.Path, b.Path), cmp.Compare(a.What, b.What))
+	})
 	res.Seconds = time.Since(began).Seconds()
 	return res, nil
 }
 
-// A plan is how much is to be laid down.
+// A plan is what is to be laid down, and how much that is.
 type plan struct {
+	sel          *selection
 	sources      []*Source
 	files, bytes int64
 	largest      int64 // bytes of the largest file
+
+	// heirs are, for each file that is not selected but has another name that is, the first such name: it gets the content,
+	// and those after it are links to it.
+	heirs map[string]string
+}
+
+// place returns under which path the content of a line is wanted, or "".
+func (p *plan) place(f *manifest.File) string {
+	if p.sel.has(f.Path) {
+		return f.Path
+	}
+	return p.heirs[f.Path]
 }
 
 func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, error) {
-	p := &plan{}
+	p := &plan{sel: sel, heirs: map[string]string{}}
 	for f, err := range s.Files(ctx) {
 		if err != nil {
 			return nil, err
@@ -159,12 +190,15 @@ func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, e
 		if len(p.sources) == 0 || p.sources[len(p.sources)-1].Name != name {
 			p.sources = append(p.sources, &Source{Name: name})
 		}
-		src := p.sources[len(p.sources)-1]
-		src.Files++
-		src.Bytes += f.Size
 		p.files++
-		p.bytes += f.Size
-		p.largest = max(p.largest, f.Size)
+		p.sources[len(p.sources)-1].Files++
+		p.add(f)
+		if f.Type == manifest.Hardlink && !sel.has(f.Link) && p.heirs[f.Link] == "" {
+			p.heirs[f.Link] = f.Path
+		}
+	}
+	if err := p.inherit(ctx, s); err != nil {
+		return nil, err
 	}
 	if p.files == 0 {
 		return nil, ErrNothingSelected
@@ -172,12 +206,36 @@ func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, e
 	return p, nil
 }
 
+// add counts the bytes of a line.
+func (p *plan) add(f *manifest.File) {
+	at := slices.IndexFunc(p.sources, func(s *Source) bool { return s.Name == manifest.SourceOf(f.Path) })
+	p.sources[at].Bytes += f.Size
+	p.bytes += f.Size
+	p.largest = max(p.largest, f.Size)
+}
+
+// inherit counts the bytes of files that go to an heir; such a file comes before its other names.
+func (p *plan) inherit(ctx context.Context, s *layout.Snapshot) error {
+	if len(p.heirs) == 0 {
+		return nil
+	}
+	for f, err := range s.Files(ctx) {
+		if err != nil {
+			return err
+		}
+		if p.heirs[f.Path] != "" {
+			p.add(f)
+		}
+	}
+	return nil
+}
+
 // slack is what each file may need beyond its size: blocks are rounded up, and directories and inodes need room.
 const slack = 4096
 
 // check reports that what is planned would not fit into dir. Only if it seems so are the extents looked at: runs of zeros take
 // no space, but to count them all maps must be read.
-func (p *plan) check(ctx context.Context, s *layout.Snapshot, sel *selection, dir string) error {
+func (p *plan) check(ctx context.Context, s *layout.Snapshot, dir string) error {
 	if diskspace.Check(dir, p.bytes+p.files*slack) == nil {
 		return nil
 	}
@@ -186,7 +244,7 @@ func (p *plan) check(ctx context.Context, s *layout.Snapshot, sel *selection, di
 		if err != nil {
 			return err
 		}
-		if !sel.has(f.Path) {
+		if p.place(f) == "" {
 			continue
 		}
 		for e, err := range s.Extents(ctx, f) {

@@ -185,6 +185,15 @@ func TestTargetInAForeignDirectory(t *testing.T) {
 	}
 }
 
+// lost returns what was not kept, a line for each kind of it.
+func lost(res *restore.Result) string {
+	var lines []string
+	for _, n := range res.NotKept {
+		lines = append(lines, fmt.Sprintf("%s %s %d", n.Path, n.What, n.Files))
+	}
+	return strings.Join(lines, "\n")
+}
+
 // Who is not root cannot give files away, and is told of each that would have to be.
 func TestOwnersThatAreNotKept(t *testing.T) {
 	if snaptest.AsNobody(t) {
@@ -195,7 +204,7 @@ func TestOwnersThatAreNotKept(t *testing.T) {
 	id := snaptest.Forgery{Content: evilText, Lines: lines, Bytes: 4}.Forge(t, local)
 	res, err := restore.Run(t.Context(), snaptest.Open(t, id, local.Store), restore.Options{Target: filepath.Join(t.TempDir(), "t")})
 	must(t, err)
-	if got := strings.Join(res.NotKept, "\n"); res.NotKeptCount != 2 || !strings.Contains(got, "d/f: owner alice") || !strings.Contains(got, "d/f: group 34") {
+	if got := lost(res); res.NotKeptCount != 2 || !strings.Contains(got, "d/f owner alice") || !strings.Contains(got, "d/f group 34") {
 		t.Errorf("%d not kept: %q", res.NotKeptCount, got)
 	}
 }
@@ -354,30 +363,47 @@ func TestSelection(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(tree, name), []byte(name), 0o600))
 	}
 	must(t, os.Symlink("file", filepath.Join(tree, "a/b/c/link")))
-	must(t, os.Link(filepath.Join(tree, "top"), filepath.Join(tree, "z/same")))
+	must(t, os.MkdirAll(filepath.Join(tree, "z/deep"), 0o755))
+	for name, first := range map[string]string{"z/same": "top", "z/third": "top", "z/deep/log": "a/x.log"} {
+		must(t, os.Link(filepath.Join(tree, first), filepath.Join(tree, name)))
+	}
 	must(t, os.Chmod(filepath.Join(tree, "a/b"), 0o710))
 	local := snaptest.Local(t)
 	id := snaptest.Take(t, local, snapshot.Options{}, snaptest.Directory("d", tree), snapshot.Source{Name: "f", Path: filepath.Join(tree, "top")}).ID
 	all := snaptest.Walk(t, tree)
+	size := func(list string) (n int64) { // of these files, each counted once
+		seen := map[string]bool{}
+		for _, path := range strings.Fields(list) {
+			e := all[strings.TrimPrefix(strings.TrimPrefix(path, "d/"), "f/")]
+			if first := path[:1] + e.First; e.First == "" || !seen[first] {
+				n += e.Size
+				seen[first] = true
+			}
+		}
+		return n
+	}
 	for _, tt := range []struct {
 		only, except []string
 		want         string // sorted, without directories
 		err          bool
 	}{
-		{nil, nil, "d/a/b/c/file d/a/b/c/link d/a/b/other d/a/x.log d/top d/z/file d/z/same f/top", false},
+		{nil, nil, "d/a/b/c/file d/a/b/c/link d/a/b/other d/a/x.log d/top d/z/deep/log d/z/file d/z/same d/z/third f/top", false},
 		{[]string{"f"}, nil, "f/top", false},
 		{[]string{"d/a/b/c/file"}, nil, "d/a/b/c/file", false},
 		{[]string{"d/a/b/c/link"}, nil, "d/a/b/c/link", false},
 		{[]string{"d/a"}, []string{"d/a/b/c"}, "d/a/b/other d/a/x.log", false},
 		{[]string{"**/*.log", "d/z/file"}, nil, "d/a/x.log d/z/file", false},
 		{nil, []string{"d", "x"}, "f/top", false},
-		{[]string{"d/z", "d/top"}, nil, "d/top d/z/file d/z/same", false},
-		{[]string{"d/z"}, nil, "", true}, // the other name of d/z/same is not selected
+		{[]string{"d/z", "d/top"}, nil, "d/top d/z/deep/log d/z/file d/z/same d/z/third", false},
+		{[]string{"d/z"}, nil, "d/z/deep/log d/z/file d/z/same d/z/third", false}, // the first names of three of them are not selected
+		{[]string{"d/z/third"}, nil, "d/z/third", false},
+		{[]string{"d"}, []string{"d/a", "d/top"}, "d/z/deep/log d/z/file d/z/same d/z/third", false},
+		{[]string{"d/z/same", "d/z/third"}, nil, "d/z/same d/z/third", false},
 		{[]string{"nothing"}, nil, "", true},
 		{[]string{"d/["}, nil, "", true},
 	} {
 		target := filepath.Join(snaptest.TempDir(t), "target")
-		_, err := restore.Run(t.Context(), snaptest.Open(t, id, local.Store), restore.Options{Target: target, Only: tt.only, Except: tt.except})
+		res, err := restore.Run(t.Context(), snaptest.Open(t, id, local.Store), restore.Options{Target: target, Only: tt.only, Except: tt.except})
 		if tt.err {
 			if err == nil {
 				t.Errorf("only %q, except %q: no error", tt.only, tt.except)
@@ -392,7 +418,7 @@ func TestSelection(t *testing.T) {
 				if path == "d" {
 					rel = "."
 				}
-				if want := all[rel]; want.Mode != e.Mode || want.ModTime != e.ModTime || want.UID != e.UID {
+				if want := all[rel]; want.Mode != e.Mode || want.ModTime != e.ModTime || want.UID != e.UID || want.SHA256 != e.SHA256 {
 					t.Errorf("only %q: %s is %+v, and was %+v", tt.only, path, e, want)
 				}
 			}
@@ -402,6 +428,14 @@ func TestSelection(t *testing.T) {
 		}
 		if list := sorted(got); list != tt.want {
 			t.Errorf("only %q, except %q: restored %s, want %s", tt.only, tt.except, list, tt.want)
+		}
+		if want := size(tt.want); res.Bytes != want {
+			t.Errorf("only %q, except %q: %d bytes, want %d", tt.only, tt.except, res.Bytes, want)
+		}
+		same, err1 := os.Stat(filepath.Join(target, "d/z/same"))
+		third, err2 := os.Stat(filepath.Join(target, "d/z/third"))
+		if err1 == nil && err2 == nil && !os.SameFile(same, third) {
+			t.Errorf("only %q, except %q: two names of one file became two files", tt.only, tt.except)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/layout"
+	"lifeboat/internal/xattr"
 )
 
 // staging is the directory in which everything is laid down.
@@ -21,7 +22,8 @@ type staging struct {
 	dir    string
 	held   *durable.TempDir // dir, where it was made
 	root   *os.Root
-	inside bool // it lies in the target, because nothing can be renamed to that
+	inside bool         // it lies in the target, because nothing can be renamed to that
+	attrs  []xattr.Attr // what the target is to have of its own
 }
 
 // newStaging looks whether the target may be used and makes the staging directory: beside it, so that one rename
@@ -35,6 +37,7 @@ func newStaging(target string) (*staging, error) {
 		st.removeMade()
 		return nil, fmt.Errorf("make a staging directory: %w", err)
 	}
+	st.shed()
 	var err error
 	if st.root, err = os.OpenRoot(st.dir); err != nil {
 		os.Remove(st.dir)
@@ -43,6 +46,24 @@ func newStaging(target string) (*staging, error) {
 		return nil, err
 	}
 	return st, nil
+}
+
+// shed takes from the staging directory what its parent gives to all that is made in it, an access control list, which would
+// be added to those of the snapshot. The target gets it back, or keeps what it has.
+func (st *staging) shed() {
+	const inherited = "system.posix_acl_default"
+	limits := xattr.Limits{Count: 1000, Bytes: 1 << 20}
+	if st.attrs, _ = xattr.ReadPath(st.dir, limits); st.old != nil {
+		st.attrs, _ = xattr.ReadPath(st.target, limits)
+	}
+	_ = xattr.RemovePath(st.dir, inherited)
+}
+
+// dress gives a directory the attributes that the target is to have, as far as this process may.
+func (st *staging) dress(dir string) {
+	for _, a := range st.attrs {
+		_ = xattr.SetPath(dir, a)
+	}
 }
 
 // look follows a symbolic link to the target, and makes sure that nothing is there. What restores that were killed have left there,
@@ -161,6 +182,7 @@ func (st *staging) publish(names []string) error {
 		mode = st.old.Mode() & (fs.ModePerm | fs.ModeSticky | fs.ModeSetgid)
 		copyOwner(st.dir, st.old)
 	}
+	st.dress(st.dir)
 	if err := os.Chmod(st.dir, mode); err != nil {
 		return err
 	}
@@ -194,6 +216,7 @@ func (st *staging) takeBack(mode fs.FileMode) error {
 	}
 	if err == nil {
 		copyOwner(st.target, st.old)
+		st.dress(st.target)
 		err = os.Chmod(st.target, mode)
 	}
 	return err
@@ -216,13 +239,13 @@ func (st *staging) sameOld() error {
 // publishEach moves sources one by one, and takes them back if one cannot be moved.
 func (st *staging) publishEach(names []string) error {
 	for i, name := range names {
-		err := durable.Rename(filepath.Join(st.dir, name), filepath.Join(st.target, name))
+		err := move(filepath.Join(st.dir, name), filepath.Join(st.target, name))
 		if err == nil {
 			continue
 		}
 		err = fmt.Errorf("move %s into place: %w", name, err)
 		for _, name := range names[:i+1] {
-			back := durable.Rename(filepath.Join(st.target, name), filepath.Join(st.dir, name))
+			back := move(filepath.Join(st.target, name), filepath.Join(st.dir, name))
 			if back != nil && !errors.Is(back, fs.ErrNotExist) {
 				err = errors.Join(err, fmt.Errorf("move back: %w", back))
 			}
@@ -230,6 +253,24 @@ func (st *staging) publishEach(names []string) error {
 		return err
 	}
 	return nil
+}
+
+// move renames a directory into another one. Where it leads up to changes by that, for which all but root need to be allowed to write to it.
+func move(from, to string) error {
+	fi, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if !fi.IsDir() || fi.Mode()&0o200 != 0 {
+		return durable.Rename(from, to)
+	}
+	if err := os.Chmod(from, fi.Mode()|0o200); err != nil {
+		return err
+	}
+	if err := durable.Rename(from, to); err != nil {
+		return errors.Join(err, os.Chmod(from, fi.Mode()))
+	}
+	return errors.Join(os.Chmod(to, fi.Mode()), durable.SyncDir(to))
 }
 
 // discard removes what is left of the staging directory. After publish there is nothing, or an empty directory.

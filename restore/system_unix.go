@@ -3,12 +3,17 @@
 package restore
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"lifeboat/internal/xattr"
 	"lifeboat/manifest"
 )
 
@@ -27,4 +32,31 @@ func copyOwner(dir string, from fs.FileInfo) {
 func setLinkTime(dir *os.File, name string, t manifest.Timestamp) error {
 	ts := unix.NsecToTimespec(int64(t))
 	return unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// setLinkXattr sets an attribute of a symbolic link in a directory that is open.
+func setLinkXattr(dir *os.File, name string, a xattr.Attr) error {
+	if runtime.GOOS != "linux" {
+		return errors.ErrUnsupported
+	}
+	return xattr.SetPath(fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name), a)
+}
+
+// ordinaryXattr reports whether an attribute is one of a system whose attributes have no name spaces, and one that means nothing to the
+// kernel.
+func ordinaryXattr(name string) bool {
+	if runtime.GOOS != "darwin" {
+		return false
+	}
+	for _, prefix := range []string{"security.", "trusted.", "system.", "com.apple.system.", "com.apple.rootless", "com.apple.quarantine"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+// isBadName reports whether the system refuses a name, not what is done with it.
+func isBadName(err error) bool {
+	return errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.EILSEQ) || errors.Is(err, unix.EINVAL)
 }

@@ -1,11 +1,15 @@
 package restore
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/windows"
+
+	"lifeboat/internal/xattr"
 	"lifeboat/manifest"
 )
 
@@ -23,3 +27,12 @@ func copyOwner(string, fs.FileInfo) {}
 
 // setLinkTime does nothing: there is no way through the standard library.
 func setLinkTime(*os.File, string, manifest.Timestamp) error { return nil }
+
+// There are no extended attributes here.
+func setLinkXattr(*os.File, string, xattr.Attr) error { return errors.ErrUnsupported }
+func ordinaryXattr(string) bool                       { return false }
+
+// isBadName reports whether the system refuses a name, not what is done with it.
+func isBadName(err error) bool {
+	return errors.Is(err, windows.ERROR_INVALID_NAME) || errors.Is(err, windows.ERROR_FILENAME_EXCED_RANGE)
+}

@@ -42,7 +42,7 @@ func Verify(ctx context.Context, s *layout.Snapshot, opts VerifyOptions) (*Resul
 	}
 	opts.Meter.Begin("validate", plan.bytes)
 	res := &Result{Stamp: s.ID.Stamp, Files: plan.files, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true}
-	l := newLayer(s, root, dir, Options{Concurrency: opts.Concurrency, Meter: opts.Meter}, sel, res)
+	l := newLayer(s, root, dir, Options{Concurrency: opts.Concurrency, Meter: opts.Meter}, plan, res)
 	l.verifying = true
 	if err := l.contents(ctx); err != nil {
 		return nil, err

@@ -15,15 +15,17 @@ import (
 const maxPins = 5
 
 // database hands on a database, and closes p. When it was read without a lock and was changed meanwhile, it is read again.
-func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned) error {
+func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, attrs xattrs) error {
 	for n := 1; ; n++ {
 		f := r.line(rel, fi, manifest.Regular)
+		f.Xattrs = attrs.list
 		err := r.pinned(f, p, n > 1)
 		at := p.At()
 		p.Close()
 		if err == nil {
 			r.c.seen.at(at)
 			r.judge(f)
+			r.keepXattrs(f, attrs)
 			r.links.add(fi, f)
 			return r.send(item{end: true})
 		}

@@ -1,10 +1,16 @@
 package snapshot
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"os/user"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
+	"lifeboat/internal/xattr"
 	"lifeboat/manifest"
 )
 
@@ -22,6 +28,61 @@ func (r *reader) describe(f *manifest.File, fi fs.FileInfo) {
 		f.UID, f.GID = st.uid, st.gid
 		f.User, f.Group = r.owners.user(st.uid), r.owners.group(st.gid)
 	}
+}
+
+// xattrs are the extended attributes of a file, and what could not be read of them.
+type xattrs struct {
+	list []manifest.Xattr
+	lost error
+}
+
+var xattrLimits = xattr.Limits{Count: manifest.MaxXattrs, Bytes: manifest.MaxXattrBytes}
+
+func readXattrs(f *os.File) xattrs  { return newXattrs(xattr.Read(f, xattrLimits)) }
+func pathXattrs(path string) xattrs { return newXattrs(xattr.ReadPath(path, xattrLimits)) }
+
+// linkXattrs reads those of a symbolic link.
+func linkXattrs(dir *os.Root, name string) xattrs {
+	d, err := dir.Open(".")
+	if err != nil {
+		return xattrs{lost: err}
+	}
+	defer d.Close()
+	path, ok := pathIn(d, name)
+	if !ok {
+		return xattrs{}
+	}
+	return pathXattrs(path)
+}
+
+func newXattrs(attrs []xattr.Attr, lost error) xattrs {
+	x := xattrs{lost: lost}
+	for _, a := range attrs {
+		if !utf8.ValidString(a.Name) {
+			x.lost = errors.Join(x.lost, fmt.Errorf("extended attribute %q: its name is not UTF-8", a.Name))
+			continue
+		}
+		x.list = append(x.list, manifest.Xattr{Name: a.Name, Value: a.Value})
+	}
+	return x
+}
+
+// keepXattrs puts extended attributes into a line. That some could not be read is said, and makes nothing incomplete.
+func (r *reader) keepXattrs(f *manifest.File, x xattrs) {
+	f.Xattrs = x.list
+	if x.lost != nil {
+		r.c.t.problems.addDetail(problemMetadata, r.c.Source.Name, f.Path, cut(strings.ReplaceAll(x.lost.Error(), "\n", "; "), 1000))
+	}
+}
+
+// hasHoles reports whether a file takes less room than it is long.
+func hasHoles(f *os.File) bool {
+	fi, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := statOf(fi)
+	return ok && st.blocks*512 < fi.Size()
 }
 
 // unixMode returns the permission, setuid, setgid and sticky bits as stat(2) has them.
@@ -44,6 +105,7 @@ type stat struct {
 	uid, gid int64
 	links    int64
 	dev, ino uint64
+	blocks   int64 // of 512 bytes, that the file takes
 }
 
 // links finds files that have several names. The first name of each in walk order that was captured has the content; the others

@@ -21,6 +21,7 @@ const blockSize = archive.MaxSegment
 type item struct {
 	file   *manifest.File // on the first item of a file; its Size is what is expected
 	block  []byte         // the next bytes
+	zeros  int64          // the next bytes are so many zeros, a whole number of blocks unless they are the last
 	again  bool           // forget the bytes so far: the file is read once more
 	prefix int64          // with again: how many bytes of it there is to be a digest of
 	digest chan<- digests
@@ -79,6 +80,11 @@ func (p *packer) take(it item) error {
 			return err
 		}
 	}
+	if it.zeros > 0 {
+		if err := p.zeros(it.zeros); err != nil {
+			return err
+		}
+	}
 	if it.digest != nil {
 		it.digest <- digests{manifest.Hash(p.digest.Sum(nil)), p.prefix}
 	}
@@ -132,8 +138,27 @@ func (p *packer) chunk() int {
 	return plainChunk
 }
 
-// zeroChunk is as long as the longest chunk.
-var zeroChunk [64 << 10]byte
+// zeroBlock is as long as a block, and longer than the longest chunk.
+var zeroBlock [blockSize]byte
+
+// zeros packs zeros that nobody had to read.
+func (p *packer) zeros(n int64) error {
+	if p.json {
+		p.badJSON = p.off == 0
+	}
+	for left := n; left > 0; {
+		b := zeroBlock[:min(blockSize, left)]
+		p.hash(b)
+		p.off += int64(len(b))
+		left -= int64(len(b))
+	}
+	p.c.t.opts.Meter.Add(n)
+	chunk := int64(p.chunk())
+	for left := n; left > 0; left -= chunk {
+		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: min(chunk, left)})
+	}
+	return p.place(archive.Place{Archive: zeros, Len: n})
+}
 
 // block packs the next bytes of the file. Only the last block of a file is not a whole number of chunks.
 func (p *packer) block(b []byte) error {
@@ -166,7 +191,7 @@ func (p *packer) hash(b []byte) {
 // one packs one chunk.
 func (p *packer) one(b []byte) error {
 	n := int64(len(b))
-	if bytes.Equal(b, zeroChunk[:n]) {
+	if bytes.Equal(b, zeroBlock[:n]) {
 		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: n})
 		return p.place(archive.Place{Archive: zeros, Len: n})
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/diskspace"
+	"lifeboat/internal/sparse"
 	"lifeboat/manifest"
 )
 
@@ -36,6 +37,7 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		return err
 	}
 	var found digests
+	var lost error        // extended attributes
 	lastSize := int64(-1) // of the attempt before; -1 if that did not find as much as there was to be
 	for attempt := 1; ; attempt++ {
 		size := first.Size()
@@ -51,10 +53,12 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		if err != nil {
 			return r.failed(rel, err)
 		}
+		attrs := readXattrs(f)
 		last, err := look(f.Stat)
 		if err != nil {
 			return r.failed(rel, err)
 		}
+		line.Xattrs, lost = attrs.list, attrs.lost
 		if n == size && first.sameAs(last) && first.settled() && (log == nil || log.intact()) {
 			r.c.seen.rest(first, last)
 			break
@@ -95,6 +99,7 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		r.keep(rel, log)
 	}
 	r.describe(line, first.FileInfo)
+	r.keepXattrs(line, xattrs{line.Xattrs, lost})
 	r.links.add(first.FileInfo, line)
 	return r.send(item{end: true})
 }
@@ -127,7 +132,17 @@ func (r *reader) wait(d time.Duration) error {
 
 // content hands on the first size bytes of f, or fewer if there are no more.
 func (r *reader) content(f *os.File, size int64) (int64, error) {
+	holes := hasHoles(f)
 	for off := int64(0); off < size; {
+		if holes {
+			if n := hole(f, off, size); n > 0 {
+				if err := r.send(item{zeros: n}); err != nil {
+					return off, err
+				}
+				off += n
+				continue
+			}
+		}
 		b, err := r.block()
 		if err != nil {
 			return off, err
@@ -150,6 +165,16 @@ func (r *reader) content(f *os.File, size int64) (int64, error) {
 		}
 	}
 	return size, nil
+}
+
+// hole returns how many bytes from off on, which is a whole number of blocks, need not be read, because nothing was ever written there: a
+// whole number of blocks again, or all that is left.
+func hole(f *os.File, off, size int64) int64 {
+	n := sparse.NextData(f, off, size) - off
+	if off+n < size {
+		n -= n % blockSize
+	}
+	return n
 }
 
 // digests asks the packer for the digests of what it was given of this file.

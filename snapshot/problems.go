@@ -20,6 +20,7 @@ const (
 	problemSkipped    = "skipped"      // a socket, pipe or device
 	problemChanged    = "changed"      // a file that did not settle
 	problemGrew       = "grew"         // a file that was appended to
+	problemMetadata   = "metadata"     // extended attributes that could not be read
 	problemJSON       = "invalid_json" // a JSON file that does not parse
 	problemUnverified = "unverified"   // a database that only its application can read
 	problemIntegrity  = "integrity"    // a database whose check could not be passed for sure

@@ -3,11 +3,13 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"lifeboat/internal/diskspace"
@@ -27,6 +29,7 @@ type reader struct {
 	blocks chan []byte
 	owners owners
 	links  links
+	within []*dir // the directories that the walk is in, outermost first
 
 	companions map[string]*companion // of databases that were captured, by the path of the log
 }
@@ -47,11 +50,16 @@ func (r *reader) source() error {
 	}
 	switch c.kind {
 	case manifest.DirectorySource:
-		return r.directory(".")
+		top, err := r.top()
+		if err != nil {
+			return r.gone(".", err)
+		}
+		defer r.leave(top)
+		return r.directory(top)
 	case manifest.SQLiteSource:
-		return r.database(".", c.info, c.pinned)
+		return r.database(".", c.info, c.pinned, pathXattrs(c.root))
 	}
-	return r.regular(".")
+	return r.regular(".", r.file)
 }
 
 // send hands an item to the packer.
@@ -117,36 +125,121 @@ func (r *reader) skip(rel string, why error) {
 	r.problem(problemSkipped, rel, why)
 }
 
-// directory hands on a directory and all below it.
-func (r *reader) directory(rel string) error {
+// entry hands on one entry of a directory, whatever it is by now. What takes the place of another between a look and the next is
+// looked at anew.
+func (r *reader) entry(d *dir, name string) error {
+	rel := filepath.Join(d.rel, name)
+	if n := len(r.c.path(rel)); n > manifest.MaxPath {
+		r.problem(problemUnreadable, rel, fmt.Errorf("its path has %d bytes, more than %d", n, manifest.MaxPath))
+		return nil
+	}
+	for try := 1; ; try++ {
+		err := r.look(d, name, rel)
+		if !errors.Is(err, errReplaced) {
+			return err
+		}
+		if try == maxReplaced {
+			return r.gone(rel, err)
+		}
+	}
+}
+
+// maxReplaced is how often an entry is looked at that is another one each time that it is to be opened.
+const maxReplaced = 10
+
+// look hands on an entry, or returns errReplaced before anything of it was.
+func (r *reader) look(d *dir, name, rel string) error {
+	root, err := r.open(d)
+	if err != nil {
+		return r.gone(rel, err)
+	}
+	first, err := look(func() (fs.FileInfo, error) { return root.Lstat(name) })
+	if err != nil {
+		return r.gone(rel, err)
+	}
+	if first.Mode().IsRegular() && r.isSidecar(d, root, name) {
+		return nil
+	}
+	if r.c.excludes.match(filepath.ToSlash(rel), first.IsDir()) || d.cache && name != cacheTag {
+		r.c.line.Excluded++
+		return nil
+	}
+	switch first.Mode().Type() {
+	case 0:
+		return r.regular(rel, func() (*os.File, sight, error) { return openSame(root, name, first) })
+	case fs.ModeDir:
+		return r.subdirectory(d, root, name, first)
+	case fs.ModeSymlink:
+		return r.symlink(root, name, rel, first)
+	}
+	r.skip(rel, errors.New("it is a "+kindOf(first.Mode())))
+	return nil
+}
+
+// subdirectory hands on a directory and all below it, unless it is none of the source's state.
+func (r *reader) subdirectory(d *dir, parent *os.Root, name string, first sight) error {
+	if strings.HasPrefix(name, layout.StagingPrefix) {
+		r.problem(problemSkipped, filepath.Join(d.rel, name), errors.New("a restore is under way there, or was cut off"))
+		return nil
+	}
+	child, err := r.enter(d, parent, name, first)
+	if err != nil {
+		if errors.Is(err, errReplaced) {
+			return err
+		}
+		return r.gone(filepath.Join(d.rel, name), err)
+	}
+	defer r.leave(child)
+	return r.directory(child)
+}
+
+// directory hands on a directory that is open, and all below it.
+func (r *reader) directory(d *dir) error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
-	stat := func() (fs.FileInfo, error) { return os.Lstat(r.abs(rel)) }
-	first, err := look(stat)
+	if d.rel != "." {
+		if r.c.t.isScratch(d) {
+			return nil
+		}
+		if why := r.c.t.own(d); why != "" {
+			r.problem(problemSkipped, d.rel, errors.New(why))
+			return nil
+		}
+	}
+	f, err := d.root.Open(".")
 	if err != nil {
-		return r.gone(rel, err)
+		return r.gone(d.rel, err)
 	}
-	if rel != "." && r.c.t.avoided(first.FileInfo) {
-		return nil
-	}
-	entries, err := os.ReadDir(r.abs(rel))
+	defer f.Close()
+	first, err := look(f.Stat)
 	if err != nil {
-		return r.gone(rel, err)
+		return r.gone(d.rel, err)
 	}
-	last, err := look(stat)
+	names, err := f.Readdirnames(-1)
 	if err != nil {
-		return r.gone(rel, err)
+		return r.gone(d.rel, err)
 	}
+	attrs := readXattrs(f)
+	last, err := look(f.Stat)
+	if err != nil {
+		return r.gone(d.rel, err)
+	}
+	f.Close()
 	r.note(first, last)
-	if err := r.send(item{file: r.line(rel, last.FileInfo, manifest.Directory), end: true}); err != nil {
+	line := r.line(d.rel, last.FileInfo, manifest.Directory)
+	r.keepXattrs(line, attrs)
+	if err := r.send(item{file: line, end: true}); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		child := filepath.Join(rel, e.Name())
-		if e.IsDir() && strings.HasPrefix(e.Name(), layout.StagingPrefix) {
-			continue
-		}
+	if r.mounted(d) { // what is mounted there is left out
+		r.c.line.Excluded++
+		return nil
+	}
+	slices.Sort(names)
+	d.names, d.cache = names, r.c.Source.ExcludeCaches && isCache(d.root)
+	for _, name := range names {
+		child := filepath.Join(d.rel, name)
 		if log, skip := r.beside(child); log != nil {
 			if err := r.log(child, log); err != nil {
 				return err
@@ -155,68 +248,65 @@ func (r *reader) directory(rel string) error {
 		} else if skip {
 			continue
 		}
-		if r.isSidecar(rel, e.Name(), entries) || excluded(r.c.Source.Exclude, filepath.ToSlash(child)) {
-			continue
-		}
-		if err := r.entry(child, e); err != nil {
+		if err := r.entry(d, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isSidecar reports whether a file belongs to a database in the same directory, of which entries are all, by name.
-func (r *reader) isSidecar(rel, name string, entries []fs.DirEntry) bool {
+// mounted reports whether another file system is mounted on a directory, where only one is wanted.
+func (r *reader) mounted(d *dir) bool {
+	if !r.c.Source.OneFileSystem {
+		return false
+	}
+	own, ok := statOf(r.c.info)
+	here, _ := statOf(d.info)
+	return ok && own.dev != here.dev
+}
+
+// isSidecar reports whether a file belongs to a database in the same directory.
+func (r *reader) isSidecar(d *dir, root *os.Root, name string) bool {
 	db, ok := sqlitedb.SidecarOf(name)
 	if !ok {
 		return false
 	}
-	_, ok = slices.BinarySearchFunc(entries, db, func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) })
-	return ok && r.holdsDatabase(filepath.Join(rel, db))
-}
-
-// holdsDatabase reports whether a file is a SQLite database, whose sidecars are then part of it.
-func (r *reader) holdsDatabase(rel string) bool {
-	fi, err := os.Lstat(r.abs(rel))
+	if _, there := slices.BinarySearch(d.names, db); !there {
+		return false
+	}
+	fi, err := root.Lstat(db)
 	if err != nil || !fi.Mode().IsRegular() {
 		return false
 	}
-	db, err := isDatabase(r.abs(rel))
-	return err == nil && db
-}
-
-// entry hands on one entry of a directory.
-func (r *reader) entry(rel string, e fs.DirEntry) error {
-	switch e.Type() {
-	case 0:
-		return r.regular(rel)
-	case fs.ModeDir:
-		return r.directory(rel)
-	case fs.ModeSymlink:
-		return r.symlink(rel)
+	f, _, err := openSame(root, db, sight{FileInfo: fi})
+	if err != nil {
+		return false
 	}
-	r.skip(rel, errors.New("it is a "+kindOf(e.Type())))
-	return nil
+	defer f.Close()
+	return beginsDatabase(f)
 }
 
 // symlink hands on a symbolic link. Where it leads is not followed.
-func (r *reader) symlink(rel string) error {
-	stat := func() (fs.FileInfo, error) { return os.Lstat(r.abs(rel)) }
-	first, err := look(stat)
+func (r *reader) symlink(dir *os.Root, name, rel string, first sight) error {
+	target, err := dir.Readlink(name)
+	if err != nil {
+		if errors.Is(err, syscall.EINVAL) { // no longer a link
+			return errReplaced
+		}
+		return r.gone(rel, err)
+	}
+	attrs := linkXattrs(dir, name)
+	last, err := look(func() (fs.FileInfo, error) { return dir.Lstat(name) })
 	if err != nil {
 		return r.gone(rel, err)
 	}
-	target, err := os.Readlink(r.abs(rel))
-	if err != nil {
-		return r.gone(rel, err)
-	}
-	last, err := look(stat)
-	if err != nil {
-		return r.gone(rel, err)
+	if !os.SameFile(first.FileInfo, last.FileInfo) {
+		return errReplaced
 	}
 	r.note(first, last)
 	f := r.line(rel, last.FileInfo, manifest.Symlink)
 	f.Link = target
+	r.keepXattrs(f, attrs)
 	return r.send(item{file: f, end: true})
 }
 
@@ -241,46 +331,41 @@ func kindOf(m fs.FileMode) string {
 	return "special file"
 }
 
-// regular hands on a regular file, or the database that it turns out to be.
-func (r *reader) regular(rel string) error {
-	f, err := openNoFollow(r.abs(rel))
+// regular hands on a regular file, or the database that it turns out to be. open opens it for reading, and returns errReplaced when
+// it is no longer the file that is meant.
+func (r *reader) regular(rel string, open func() (*os.File, sight, error)) error {
+	f, seen, err := open()
+	if errors.Is(err, errReplaced) {
+		return err
+	}
 	if err != nil {
 		return r.gone(rel, err)
 	}
-	defer f.Close()
-	seen, err := look(f.Stat)
-	if err != nil {
-		return r.gone(rel, err)
-	}
-	if !seen.Mode().IsRegular() {
-		r.skip(rel, errors.New("it is no longer a regular file"))
-		return nil
-	}
+	defer func() { f.Close() }()
 	if first := r.links.first(seen.FileInfo); first != "" {
 		return r.send(item{file: &manifest.File{Path: r.c.path(rel), Type: manifest.Hardlink, Link: first, UID: manifest.NoOwner, GID: manifest.NoOwner}, end: true})
 	}
-	var header [16]byte
-	if seen.Size() >= 512 && r.c.kind == manifest.DirectorySource {
-		if n, _ := f.ReadAt(header[:], 0); sqlitedb.IsDatabase(header[:n]) {
-			f.Close() // before it is pinned; see package sqlitedb
-			taken, err := r.met(rel, seen.FileInfo)
-			if err != nil || taken {
-				return err
-			}
-			if f, err = openNoFollow(r.abs(rel)); err != nil {
-				return r.gone(rel, err)
-			}
-			defer f.Close()
-			if seen, err = look(f.Stat); err != nil {
-				return r.gone(rel, err)
-			}
+	if seen.Size() >= 512 && r.c.kind == manifest.DirectorySource && beginsDatabase(f) {
+		attrs := readXattrs(f)
+		f.Close() // before it is pinned; see package sqlitedb
+		taken, err := r.met(rel, seen.FileInfo, attrs)
+		if err != nil || taken {
+			return err
 		}
+		again, now, err := open()
+		if errors.Is(err, errReplaced) {
+			return err
+		}
+		if err != nil {
+			return r.gone(rel, err)
+		}
+		f, seen = again, now
 	}
 	return r.plain(rel, f, seen, r.companionOf(rel))
 }
 
 // met captures a database that the walk met, and reports false if it is none after all.
-func (r *reader) met(rel string, fi fs.FileInfo) (bool, error) {
+func (r *reader) met(rel string, fi fs.FileInfo, attrs xattrs) (bool, error) {
 	p, err := r.c.t.pinOne(r.ctx, r.abs(rel))
 	switch {
 	case errors.Is(err, sqlitedb.ErrNotDatabase):
@@ -289,8 +374,28 @@ func (r *reader) met(rel string, fi fs.FileInfo) (bool, error) {
 		return true, err
 	case err != nil:
 		return true, r.gone(rel, err)
+	case !p.Is(fi): // SQLite goes by paths, and somebody may have put something else there
+		p.Close()
+		return true, errReplaced
 	}
-	return true, r.database(rel, fi, p)
+	return true, r.database(rel, fi, p, attrs)
+}
+
+// file opens the source that is one file. It was looked at by its path, and its name may be given to another at any time.
+func (r *reader) file() (*os.File, sight, error) {
+	f, err := openNoFollow(r.c.root)
+	if err != nil {
+		return nil, sight{}, err
+	}
+	seen, err := look(f.Stat)
+	if err == nil && !seen.Mode().IsRegular() {
+		err = errors.New("it is no longer a regular file")
+	}
+	if err != nil {
+		f.Close()
+		return nil, sight{}, err
+	}
+	return f, seen, nil
 }
 
 // openNoFollow opens a file for reading, but neither follows a symbolic link nor waits for a pipe's other end.

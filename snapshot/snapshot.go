@@ -37,7 +37,10 @@ type Source struct {
 	Name     string // as manifest.CheckName wants it
 	Path     string // absolute
 	Optional bool   // that it is missing is no problem
-	Exclude  []string
+
+	Exclude       []string // patterns; see CheckExclude
+	ExcludeCaches bool     // leave out what is in directories that a CACHEDIR.TAG marks, but the tag
+	OneFileSystem bool     // leave out what is mounted below Path
 }
 
 // A Target is where a snapshot is written.
@@ -140,22 +143,23 @@ type take struct {
 
 // capture is the capture of one source.
 type capture struct {
-	t      *take
-	Source Source
-	root   string // the path with symbolic links followed
-	info   fs.FileInfo
-	kind   manifest.SourceType
-	pinned *sqlitedb.Pinned // of a source that is a database
-	writer *archive.Writer
-	draft  *draft
-	seen   instants
-	line   manifest.Source
-	err    error // why there is nothing of the source, if so
+	t        *take
+	Source   Source
+	root     string // the path with symbolic links followed
+	info     fs.FileInfo
+	kind     manifest.SourceType
+	pinned   *sqlitedb.Pinned // of a source that is a database
+	excludes *excludes
+	writer   *archive.Writer
+	draft    *draft
+	seen     instants
+	line     manifest.Source
+	err      error // why there is nothing of the source, if so
 }
 
 // open looks at every source and decides what it is.
 func (t *take) open(sources []Source) error {
-	for _, dir := range append([]string{t.scratch}, t.opts.Avoid...) {
+	for _, dir := range t.opts.Avoid {
 		if fi, err := os.Stat(dir); err == nil {
 			t.avoid = append(t.avoid, fi)
 		}
@@ -195,18 +199,21 @@ func (t *take) open(sources []Source) error {
 func (t *take) look(s Source) (*capture, error) {
 	c := &capture{t: t, Source: s}
 	var err error
+	if c.excludes, err = newExcludes(s.Exclude); err != nil {
+		return nil, err
+	}
 	if c.root, err = filepath.EvalSymlinks(s.Path); err != nil {
 		return nil, err
 	}
 	if c.info, err = os.Stat(s.Path); err != nil {
 		return nil, err
 	}
+	if t.ownAbove(c.root) {
+		return nil, fmt.Errorf("%s is a store of lifeboat's own, or lies in one; back up what it was made from", s.Path)
+	}
 	switch {
 	case c.info.IsDir():
 		c.kind = manifest.DirectorySource
-		if t.avoided(c.info) {
-			return nil, fmt.Errorf("%s is a store of lifeboat's own; back up what it was made from", s.Path)
-		}
 	case !c.info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is neither a file nor a directory", s.Path)
 	default:
@@ -222,19 +229,20 @@ func (t *take) look(s Source) (*capture, error) {
 	return c, nil
 }
 
-func (t *take) avoided(fi fs.FileInfo) bool {
-	return slices.ContainsFunc(t.avoid, func(a fs.FileInfo) bool { return os.SameFile(a, fi) })
-}
-
 func isDatabase(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
+	return beginsDatabase(f), nil
+}
+
+// beginsDatabase reports whether a file begins as a SQLite database does.
+func beginsDatabase(f *os.File) bool {
 	var header [16]byte
-	n, _ := f.Read(header[:])
-	return sqlitedb.IsDatabase(header[:n]), nil
+	n, _ := f.ReadAt(header[:], 0)
+	return sqlitedb.IsDatabase(header[:n])
 }
 
 // pin pins the databases that are sources, one directly after the other, so that they lie close together in time.

@@ -15,7 +15,7 @@ func statOf(fi fs.FileInfo) (stat, bool) {
 	if !ok {
 		return stat{}, false
 	}
-	return stat{int64(st.Uid), int64(st.Gid), int64(st.Nlink), uint64(st.Dev), st.Ino}, true
+	return stat{int64(st.Uid), int64(st.Gid), int64(st.Nlink), uint64(st.Dev), st.Ino, int64(st.Blocks)}, true
 }
 
 // changeTime returns when anything about a file was last changed. Nobody can set it, unlike the time of modification.

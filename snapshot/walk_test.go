@@ -73,6 +73,9 @@ func TestOwnFilesAreLeftOut(t *testing.T) {
 	res := snaptest.Take(t, local, opts, snaptest.Directory("home", home))
 	snaptest.Validate(t, res.ID, local.Store)
 	want := []string{"home", "home/app", "home/app/file", "home/mnt", "home/state", "home/tmp", "home/tmp/file"}
+	if got := kinds(res.Head); !slices.Equal(got, []string{"skipped", "skipped", "skipped"}) || res.Head.State != manifest.Complete {
+		t.Errorf("problems %+v, state %s", res.Head.Problems, res.Head.State)
+	}
 	if diff := cmp.Diff(want, paths(t, res.ID, local.Store)); diff != "" {
 		t.Error(diff)
 	}
@@ -90,11 +93,11 @@ func TestExclude(t *testing.T) {
 	}
 	local := snaptest.Local(t)
 	src := snaptest.Directory("d", dir)
-	src.Exclude = []string{"*.log", "/cache/", "icons/**", "**/deep"}
+	src.Exclude = []string{"*.log", "/cache/", "icons/**", "**/deep", "!/b.txt"}
 	for _, p := range src.Exclude {
 		must(t, snapshot.CheckExclude(p))
 	}
-	for _, p := range []string{"", "[", "a{"} {
+	for _, p := range []string{"", "!", "/", "[", "a{", "./a", "a//b", "../x", "[[:alpha:]]"} {
 		if snapshot.CheckExclude(p) == nil {
 			t.Errorf("CheckExclude(%q) = nil", p)
 		}
@@ -107,7 +110,10 @@ func TestExclude(t *testing.T) {
 			t.Errorf("%s was captured", p)
 		}
 	}
-	for _, p := range []string{"d/b.txt", "d/sub/cache/y", "d/keep/icons/1.png"} {
+	if n := res.Head.Sources[0].Excluded; n != 5 {
+		t.Errorf("%d entries were counted as excluded", n)
+	}
+	for _, p := range []string{"d/b.txt", "d/icons", "d/sub/cache/y", "d/keep/icons/1.png"} {
 		if !slices.Contains(got, p) {
 			t.Errorf("%s was not captured", p)
 		}

@@ -42,6 +42,9 @@ type Source struct {
 	Path     string   `yaml:"path" json:"path"` // absolute
 	Exclude  []string `yaml:"exclude,omitempty" json:"exclude,omitempty"`
 	Optional bool     `yaml:"optional,omitempty" json:"optional,omitempty"` // its absence is no failure
+
+	ExcludeCaches bool `yaml:"exclude_caches,omitempty" json:"exclude_caches,omitempty"`
+	OneFileSystem bool `yaml:"one_file_system,omitempty" json:"one_file_system,omitempty"`
 }
 
 // Remote is a store that snapshots are pushed to. The settings after URL are for S3 only; those that

@@ -67,6 +67,8 @@ func (p *parser) source(n *yaml.Node) {
 			s.Exclude = append(s.Exclude, pattern)
 		})},
 		field{"optional", p.boolean("optional", &s.Optional)},
+		field{"exclude_caches", p.boolean("exclude_caches", &s.ExcludeCaches)},
+		field{"one_file_system", p.boolean("one_file_system", &s.OneFileSystem)},
 	)
 	if !p.required(n, at, "path", s.Path) {
 		return

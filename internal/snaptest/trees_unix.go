@@ -35,6 +35,7 @@ type OddTree struct {
 	t      testing.TB
 	files  []string
 	dirs   []string // each with its parent before it
+	xattrs bool     // the file system has extended attributes
 }
 
 // Make makes the tree in dir, which is made too.
@@ -43,6 +44,9 @@ func (o OddTree) Make(t testing.TB, dir string) {
 	o.t, o.random = t, rand.New(rand.NewPCG(o.Seed, 7))
 	o.must(os.MkdirAll(dir, 0o755))
 	o.dirs = []string{dir}
+	if o.xattrs = HasXattrs(dir); !o.xattrs {
+		t.Log("NOT CHECKED: extended attributes, which this file system has not")
+	}
 	n := o.Entries
 	if n == 0 {
 		n = 60
@@ -98,6 +102,7 @@ func (o *OddTree) entry() {
 		if o.Root {
 			o.must(os.Lchown(path, o.random.IntN(70000), o.random.IntN(70000)))
 		}
+		o.oddXattrs(path, false, true)
 	case 3:
 		if len(o.files) > 0 {
 			o.must(os.Link(pick(o.random, o.files), path))
@@ -122,6 +127,9 @@ func (o *OddTree) touch(path string, modes []os.FileMode) {
 	if o.Root && o.random.IntN(2) == 0 {
 		o.must(os.Lchown(path, o.random.IntN(70000), o.random.IntN(70000)))
 	}
+	fi, err := os.Lstat(path)
+	o.must(err)
+	o.oddXattrs(path, fi.IsDir(), false)
 	o.must(os.Chmod(path, pick(o.random, modes)))
 	sec := pick(o.random, []int64{0, -1, -1_000_000_000, 1, 1_700_000_000, 4_000_000_000})
 	t := time.Unix(sec, o.random.Int64N(1_000_000_000))

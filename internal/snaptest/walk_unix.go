@@ -26,6 +26,7 @@ type Entry struct {
 	SHA256   string
 	Link     string // target of a symlink
 	First    string // the first path, in order, of the same file, when it has several
+	Xattrs   string // extended attributes, as far as this process sees them
 }
 
 // Walk describes a tree: what lies below dir, and dir itself as ".". It is written without a look at how lifeboat walks.
@@ -50,6 +51,9 @@ func Walk(t testing.TB, dir string) map[string]Entry {
 			return err
 		}
 		e := Entry{Mode: uint32(st.Mode) & 0o7777, UID: st.Uid, GID: st.Gid, ModTime: info.ModTime().UnixNano()}
+		if e.Xattrs, err = xattrsOf(path); err != nil {
+			return err
+		}
 		switch uint32(st.Mode) & syscall.S_IFMT {
 		case syscall.S_IFREG:
 			e.Type, e.Size = "file", st.Size
@@ -92,12 +96,16 @@ func fileSum(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// Diff tells in what two trees differ, at most ten lines; "" when they are the same. The bits in mask of modes are not compared.
+// Diff tells in what two trees differ, at most ten lines; "" when they are the same. The bits in mask of modes are not compared, and when
+// setuid is among them, nor are the attributes that only --privileged-metadata keeps.
 func Diff(want, got map[string]Entry, mask uint32) string {
 	var lines []string
 	for path := range want {
 		w, g := want[path], got[path]
 		w.Mode, g.Mode = w.Mode&^mask, g.Mode&^mask
+		if mask&0o4000 != 0 {
+			w.Xattrs, g.Xattrs = unprivileged(w.Xattrs), unprivileged(g.Xattrs)
+		}
 		if _, ok := got[path]; !ok {
 			lines = append(lines, fmt.Sprintf("%q is missing", path))
 		} else if w != g {
@@ -114,4 +122,15 @@ func Diff(want, got map[string]Entry, mask uint32) string {
 		lines = append(lines[:10], fmt.Sprintf("and %d more", n-10))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// unprivileged leaves out the attributes that are security.* and trusted.*.
+func unprivileged(xattrs string) string {
+	var kept []string
+	for line := range strings.Lines(xattrs) {
+		if !strings.HasPrefix(line, "security.") && !strings.HasPrefix(line, "trusted.") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
 }

@@ -2,6 +2,7 @@ package sqlitedb
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -35,6 +36,12 @@ func (p *Pinned) JournalMode() string { return p.header.journalMode }
 
 // At returns the instant of the pin: every transaction that was committed before it can be seen.
 func (p *Pinned) At() time.Time { return p.at }
+
+// Is reports whether fi describes the file that was pinned.
+func (p *Pinned) Is(fi fs.FileInfo) bool {
+	got, err := p.source.file.Stat()
+	return err == nil && os.SameFile(got, fi)
+}
 
 // WALGrowth returns by how many bytes the log has grown since the pin, which keeps it from being reset.
 func (p *Pinned) WALGrowth() (int64, error) {

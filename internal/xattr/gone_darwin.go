@@ -1,0 +1,9 @@
+package xattr
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+func gone(err error) bool { return errors.Is(err, unix.ENOATTR) }
