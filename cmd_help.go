@@ -26,6 +26,10 @@ nothing changed, 10 no such store, 11 local store in use, 13 no such snapshot,
 // help explains the program, or a command.
 func help(s *session, c *cli.Context) error {
 	path := c.Args().Slice()
+	if t := topicNamed(path); t != nil {
+		s.print("%s", strings.TrimRight(t.text, "\n"))
+		return s.document(map[string]string{"help": t.text})
+	}
 	commands := c.App.Commands
 	var found *cli.Command
 	for i, name := range path {
@@ -48,7 +52,7 @@ func appHelp(app *cli.App) string {
 	writeCommands(&b, app.Commands)
 	b.WriteString("\nFlags of every command, before or after its arguments:\n")
 	writeFlags(&b, globalFlags())
-	fmt.Fprintf(&b, "Each is also an environment variable, as in LIFEBOAT_REMOTE.\n\n%s\n\nlifeboat COMMAND --help explains a command.", exitHelp)
+	fmt.Fprintf(&b, "Each is also an environment variable, as in LIFEBOAT_REMOTE.\n\n%s\n\nlifeboat COMMAND --help explains a command; lifeboat help exit-codes and\nlifeboat help environment say more.", exitHelp)
 	return b.String()
 }
 

@@ -58,6 +58,10 @@ func run(ctx context.Context, args []string, env environ.Env, stdout, stderr io.
 
 func runCommand(ctx context.Context, ui *ui, args []string, env environ.Env) error {
 	app := newApp(ui, env)
+	if len(args) > 2 && args[1] == completeCommand && args[2] == "--" {
+		complete(ctx, ui.out, app.Commands, env, args[3:])
+		return nil
+	}
 	args, err := arrange(app.Commands, args)
 	if err != nil {
 		return err
@@ -108,8 +112,9 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 			{Name: "show", Usage: "what holds, with defaults filled in", Action: s(configShow)},
 			{Name: "example", Usage: "a configuration to start from", Action: s(configExample)},
 		}},
+		{Name: "completion", ArgsUsage: "SHELL", Usage: "what a shell needs to complete command lines", Description: completionHelp, Action: s(completionCommand)},
 		{Name: "version", Usage: "the version of this program and of the store format", Action: s(versionCommand)},
-		{Name: "help", ArgsUsage: "[COMMAND]", Usage: "explain a command", Action: s(help)},
+		{Name: "help", ArgsUsage: "[COMMAND]", Usage: "explain a command, or a topic: exit-codes, environment", Action: s(help)},
 	}
 	for _, c := range list {
 		prepare(c)
