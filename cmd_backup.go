@@ -39,7 +39,10 @@ a remote does not have it, since it is gone or was not reached.`
 const createHelp = `Like backup, but sends nothing. See lifeboat backup --help; lifeboat push sends
 what the remotes lack.
 
-   lifeboat create /srv/app`
+   lifeboat create /srv/app
+   lifeboat create /srv/app --exclude 'cache/**' --store /var/tmp/before-upgrade
+
+Exit code 3: something is not in the snapshot; 4: a database is corrupt.`
 
 func createFlags() []cli.Flag {
 	return []cli.Flag{

@@ -17,6 +17,8 @@ const catHelp = `Writes one file to standard output, and checks its SHA-256 at t
    lifeboat cat latest app/config.json
    lifeboat cat latest app/app.sqlite > app.sqlite
 
+Exit code 1: there is no such PATH; 13: no such snapshot, or several fit.
+
 ` + snapshotHelp
 
 // cat writes one file to standard output.

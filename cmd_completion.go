@@ -14,7 +14,8 @@ asked.
    source <(lifeboat completion bash)
    lifeboat completion fish | source
 
-How to have it in every shell stands at the top of what it prints.`
+How to have it in every shell stands at the top of what it prints. Exit code 64:
+there is no completion for that SHELL.`
 
 //go:embed completions
 var completions embed.FS

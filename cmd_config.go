@@ -8,6 +8,29 @@ import (
 	"lifeboat/internal/config"
 )
 
+const configValidateHelp = `Reads the configuration and lists everything that is wrong with it, with lines
+and columns. It is looked for in ./lifeboat.yaml, then in lifeboat/ of the
+user's configuration directory, then in /etc/lifeboat; the first is used.
+
+   lifeboat config validate
+   lifeboat config validate --config /etc/lifeboat/lifeboat.yaml
+
+Exit code 64: something is wrong, or there is no configuration.`
+
+const configShowHelp = `Prints the configuration that holds, defaults filled in and paths absolute, and
+where it was read. It has no secrets in it, since a configuration cannot.
+
+   lifeboat config show
+   lifeboat config show --remote s3://bucket/app
+
+Exit code 64: something is wrong with it.`
+
+const configExampleHelp = `Prints a configuration in which comments explain every key.
+
+   lifeboat config example > lifeboat.yaml
+
+Exit code 0.`
+
 // configCommand is config without a subcommand.
 func configCommand(s *session, c *cli.Context) error {
 	s.print("%s", commandHelp([]string{c.Command.Name}, c.Command))

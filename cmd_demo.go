@@ -20,7 +20,12 @@ import (
 const demoHelp = `Plays everything on a small application that a second process writes to all the
 while: backups while it is at work, the loss of its machine, a restore on
 another one, and the proof that nothing is missing. It happens in a temporary
-directory, needs no configuration and no network, and takes a few seconds.`
+directory, needs no configuration and no network, and takes a few seconds.
+
+   lifeboat demo
+   lifeboat demo --keep
+
+Exit code 0: nothing is missing; anything else is a bug, or no space.`
 
 func demoFlags() []cli.Flag {
 	return []cli.Flag{

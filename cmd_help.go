@@ -23,6 +23,13 @@ const exitHelp = `Exit codes: 0 ok, 1 failed, 3 snapshot incomplete, 4 data dama
 nothing changed, 10 no such store, 11 local store in use, 13 no such snapshot,
 14 remote not reached, 15 no space, 64 usage, 130 interrupted.`
 
+const helpHelp = `Without COMMAND, lists the commands. The topics are exit-codes and environment.
+
+   lifeboat help restore
+   lifeboat help exit-codes
+
+Exit code 64: there is no such command or topic.`
+
 // help explains the program, or a command.
 func help(s *session, c *cli.Context) error {
 	path := c.Args().Slice()

@@ -45,10 +45,21 @@ func TestHelpFits(t *testing.T) {
 					t.Errorf("%s: flag %s is hidden and shown", name, f.Names()[0])
 				}
 			}
+			if len(c.Subcommands) == 0 {
+				if !strings.Contains(c.Description, "\n   lifeboat "+name) && !strings.Contains(c.Description, "(lifeboat "+name) {
+					t.Errorf("%s: no example", name)
+				}
+				if !strings.Contains(strings.ToLower(c.Description), "exit code") {
+					t.Errorf("%s: nothing about its exit code", name)
+				}
+			}
 			visit(own, c.Subcommands)
 		}
 	}
 	visit(nil, app.Commands)
+	for _, topic := range topics {
+		check(topic.name, topic.text)
+	}
 }
 
 func TestWrap(t *testing.T) {

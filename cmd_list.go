@@ -16,7 +16,11 @@ import (
 const listHelp = `Lists what the local store and the remotes have, oldest first. STORED is what a
 snapshot has added to its store. What latest passes over is explained.
 
-   lifeboat list --remote s3://bucket/app`
+   lifeboat list --remote s3://bucket/app
+   lifeboat list --json | jq -r '.snapshots[-1].stamp'
+
+Exit code 10, 14: a remote is gone or was not reached; what the others have is
+listed.`
 
 // A listing is one snapshot in the output of list.
 type listing struct {

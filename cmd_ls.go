@@ -20,6 +20,8 @@ escapes; --json has them exactly.
    lifeboat ls latest
    lifeboat ls -l latest app/uploads
 
+Exit code 1: there is no such PATH; 13: no such snapshot, or several fit.
+
 ` + snapshotHelp
 
 func lsFlags() []cli.Flag {

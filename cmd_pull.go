@@ -13,6 +13,10 @@ const pullHelp = `Brings a snapshot to the local store, each archive verified be
 so that it can be restored without the remote.
 
    lifeboat pull latest --remote s3://bucket/app
+   lifeboat pull latest@2006-01-02 --remote s3://bucket/app --store /mnt/big
+
+Exit code 4: it is damaged there; 13: there is none that fits; 14: the remote
+was not reached.
 
 ` + snapshotHelp
 

@@ -17,7 +17,12 @@ import (
 const pushHelp = `Sends the SNAPSHOTs of the local store to every remote that lacks them, or all
 of them if none is named. What a cut push has sent is not sent again.
 
-   lifeboat push --remote s3://bucket/app`
+   lifeboat push --remote s3://bucket/app
+   lifeboat push latest --remote /mnt/disk
+
+Exit code 4: an archive is damaged here and nowhere else to be had, and what
+needs it was left out; 10, 14: a remote is gone or was not reached, and the
+others have everything.`
 
 // A pushed is one snapshot that a push or pull has copied.
 type pushed struct {

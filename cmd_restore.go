@@ -25,6 +25,9 @@ get their owners back, by name where there is one of that name here, else by num
 (auto); by names or numbers alone with exit code 3 if that cannot be met. Others
 own what they restore. What could not be kept is listed.
 
+Exit code 4: data is damaged, or a database was corrupt when it was captured; 8:
+DIR is not empty, and nothing was changed; 13: no such snapshot; 15: no space.
+
 ` + snapshotHelp
 
 func restoreFlags() []cli.Flag {

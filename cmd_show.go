@@ -17,6 +17,11 @@ the beginning of one. latest passes over what is incomplete or corrupt.`
 const showHelp = `Tells what is known of a snapshot: its sources, how consistent they are, what
 could not be captured, and where it is. Without SNAPSHOT, of the latest.
 
+   lifeboat show
+   lifeboat show latest@2006-01-02 --remote s3://bucket/app -v
+
+Exit code 13: there is no such snapshot, or several fit.
+
 ` + snapshotHelp
 
 // show tells what is known of one snapshot.

@@ -22,7 +22,8 @@ every database goes through SQLite's integrity check.
    lifeboat validate --read-data --remote s3://bucket/app
    lifeboat validate --all
 
-Everything that is wrong is listed, with the files that it touches; exit code 4.
+Everything that is wrong is listed, with the files that it touches. Exit code 4:
+something is; 10, 14: a remote is gone or was not reached.
 
 ` + snapshotHelp
 

@@ -108,13 +108,13 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
 		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
 		{Name: "config", Usage: "look at the configuration", Action: s(configCommand), Subcommands: []*cli.Command{
-			{Name: "validate", Usage: "say everything that is wrong with it", Action: s(configValidate)},
-			{Name: "show", Usage: "what holds, with defaults filled in", Action: s(configShow)},
-			{Name: "example", Usage: "a configuration to start from", Action: s(configExample)},
+			{Name: "validate", Usage: "say everything that is wrong with it", Description: configValidateHelp, Action: s(configValidate)},
+			{Name: "show", Usage: "what holds, with defaults filled in", Description: configShowHelp, Action: s(configShow)},
+			{Name: "example", Usage: "a configuration to start from", Description: configExampleHelp, Action: s(configExample)},
 		}},
 		{Name: "completion", ArgsUsage: "SHELL", Usage: "what a shell needs to complete command lines", Description: completionHelp, Action: s(completionCommand)},
-		{Name: "version", Usage: "the version of this program and of the store format", Action: s(versionCommand)},
-		{Name: "help", ArgsUsage: "[COMMAND]", Usage: "explain a command, or a topic: exit-codes, environment", Action: s(help)},
+		{Name: "version", Usage: "the version of this program and of the store format", Description: versionHelp, Action: s(versionCommand)},
+		{Name: "help", ArgsUsage: "[COMMAND]", Usage: "explain a command, or a topic: exit-codes, environment", Description: helpHelp, Action: s(help)},
 	}
 	for _, c := range list {
 		prepare(c)
