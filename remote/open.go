@@ -14,15 +14,17 @@ import (
 //	             3. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, each of which may
 //	             be given as a file's name in a variable of the same name with _FILE after it;
 //	             4. AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN; 5. the profile AWS_PROFILE, else "default", of
-//	             AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE (~/.aws/credentials, ~/.aws/config): keys, SSO or
-//	             credential_process; 6. AWS_CONTAINER_CREDENTIALS_*; 7. the machine's role (EC2), unless
-//	             AWS_EC2_METADATA_DISABLED is true. Never none: access is not anonymous.
-//	endpoint     the URL's, Endpoint, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, endpoint_url of the
-//	             profile, Amazon. https://host, http://host:port, or host:port, which is https.
+//	             AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE (~/.aws/credentials, ~/.aws/config): keys, SSO,
+//	             credential_process, or a role_arn with source_profile, credential_source or web_identity_token_file;
+//	             6. AWS_CONTAINER_CREDENTIALS_*; 7. the machine's role (EC2), unless AWS_EC2_METADATA_DISABLED is
+//	             true. Never none: access is not anonymous. Those that expire are renewed.
+//	endpoint     the URL's, Endpoint, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, endpoint_url of the profile's
+//	             services or of the profile (all but the first two unless AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
+//	             is true), Amazon. https://host, http://host:port, or host:port, which is https.
 //	region       the URL's, Region, the one in an Amazon endpoint's name, AWS_REGION, AWS_DEFAULT_REGION,
 //	             region of the profile, us-east-1
 //	addressing   Addressing, AWS_S3_ADDRESSING_STYLE, auto
-//	trust        AWS_CA_BUNDLE, a file of certificates (PEM) in place of the system's
+//	trust        AWS_CA_BUNDLE, ca_bundle of the profile: a file of certificates (PEM) in place of the system's
 //
 // The conventions are those of https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html.
 type Config struct {

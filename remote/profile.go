@@ -19,12 +19,14 @@ type profile struct {
 	name        string
 	config      section
 	credentials section
+	services    map[string]string // endpoint of each service that has one of its own
 }
 
 // A section is the part of one file.
 type section struct {
 	file   string
 	values map[string]string
+	nested map[string]map[string]string // what is indented below a value
 }
 
 // loadProfile reads the profile named, else that of AWS_PROFILE, else "default". A profile that was
@@ -46,6 +48,16 @@ func loadProfile(env environ, name string) (profile, error) {
 	if p.name != "default" && p.config.values == nil && p.credentials.values == nil {
 		return profile{}, fmt.Errorf("profile %q is neither in %s nor in %s: correct its name, or add it with aws configure --profile",
 			p.name, p.config.file, p.credentials.file)
+	}
+	if name := p.config.values["services"]; name != "" {
+		group := section{file: p.config.file}
+		if err := group.load("services " + name); err != nil {
+			return profile{}, err
+		}
+		p.services = map[string]string{}
+		for service, settings := range group.nested {
+			p.services[service] = settings["endpoint_url"]
+		}
 	}
 	return p, nil
 }
@@ -90,9 +102,18 @@ func (s *section) load(name string) error {
 	if !file.HasSection(name) {
 		return nil
 	}
-	s.values = map[string]string{}
+	s.values, s.nested = map[string]string{}, map[string]map[string]string{}
 	for _, key := range file.Section(name).Keys() {
-		s.values[strings.ToLower(key.Name())] = strings.TrimSpace(key.Value())
+		name := strings.ToLower(key.Name())
+		s.values[name] = strings.TrimSpace(key.Value())
+		for _, line := range key.NestedValues() {
+			if k, v, ok := strings.Cut(line, "="); ok {
+				if s.nested[name] == nil {
+					s.nested[name] = map[string]string{}
+				}
+				s.nested[name][strings.ToLower(strings.TrimSpace(k))] = strings.TrimSpace(v)
+			}
+		}
 	}
 	return nil
 }
@@ -100,4 +121,13 @@ func (s *section) load(name string) error {
 // value returns a setting that is no secret. The credentials file goes before the config file.
 func (p profile) value(key string) string {
 	return first(p.credentials.values[key], p.config.values[key])
+}
+
+// endpoint returns where a service is, "s3" or "sts", as the environment and the profile have it, "" if they do not say.
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+func (p profile) endpoint(env environ, service string) string {
+	if strings.EqualFold(first(env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"), p.value("ignore_configured_endpoint_urls")), "true") {
+		return ""
+	}
+	return first(env.get("AWS_ENDPOINT_URL_"+strings.ToUpper(service)), env.get("AWS_ENDPOINT_URL"), p.services[service], p.value("endpoint_url"))
 }

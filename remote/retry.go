@@ -29,7 +29,7 @@ const (
 	aloneFor = 2 * time.Minute
 
 	// A server that never answered is more likely mistyped than down. Then a failure to connect is
-	// final, and any other is after so many attempts.
+	// final, and any other is after so many attempts. So is an answer that cannot be read.
 	maxUnanswered = 3
 )
 
@@ -108,7 +108,8 @@ func (a *attempt) again(ctx context.Context, err error) error {
 	if !a.alone.IsZero() {
 		left = min(left, min(wait, aloneFor)-now.Sub(a.alone))
 	}
-	if left <= 0 || a.n >= maxUnanswered && !a.s.met() {
+	_, garbled := errors.AsType[*garbledError](err)
+	if left <= 0 || a.n >= maxUnanswered && (garbled || !a.s.met()) {
 		return &exhausted{a.n, lasts, err}
 	}
 	if a.s.met() {
@@ -140,10 +141,18 @@ func (s *s3Store) met() bool {
 	return s.wire.answered() || s.known()
 }
 
+// A garbledError is an answer that was damaged on the way, maybe, or that the server always gives.
+type garbledError struct{ error }
+
+func (e *garbledError) Unwrap() error { return e.error }
+
 // passing reports whether an error may go away when the request is repeated.
 func (s *s3Store) passing(err error) bool {
 	if _, ok := errors.AsType[minio.ErrorResponse](err); ok {
 		return passingStatus(err)
+	}
+	if _, ok := errors.AsType[*garbledError](err); ok {
+		return true
 	}
 	if stays(err) {
 		return false

@@ -35,7 +35,7 @@ func newS3(loc Location, cfg Config) (*s3Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	creds, err := resolveCredentials(cfg, set.profile)
+	creds, err := resolveCredentials(cfg, set)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (s *s3Store) diagnose(ctx context.Context, err error, verb string) error {
 
 func (s *s3Store) notS3(err error) error {
 	return &unavailable{
-		what:  err.Error(),
+		what:  err.Error() + attempts(err),
 		next:  fmt.Sprintf("check the endpoint %s, and whether a proxy or a login page answers in its place", s.endpoint()),
 		cause: err,
 	}

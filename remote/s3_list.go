@@ -2,6 +2,8 @@ package remote
 
 import (
 	"context"
+	"encoding/xml"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -47,7 +49,7 @@ func (l *listing) run() error {
 	})
 	for o := range objects {
 		if o.Err != nil {
-			return o.Err
+			return listingError(o.Err)
 		}
 		if err := l.check(o.Key); err != nil {
 			return err
@@ -65,6 +67,17 @@ func (l *listing) run() error {
 		}
 	}
 	return l.ctx.Err() // minio-go ends silently then
+}
+
+// listingError marks what cannot be a listing.
+func listingError(err error) error {
+	if _, ok := errors.AsType[*xml.SyntaxError](err); ok {
+		return &garbledError{fmt.Errorf("a listing that is cut or garbled (%w): %w", err, errNotS3)}
+	}
+	if r, ok := errors.AsType[minio.ErrorResponse](err); ok && r.StatusCode == 0 { // minio-go's own: there is no continuation token
+		return fmt.Errorf("the server says that its listing goes on, and not where: %w", errNotS3)
+	}
+	return err
 }
 
 // check refuses a server that lists other objects than asked for, or not in order: then one may be

@@ -40,7 +40,7 @@ func resolve(loc Location, cfg Config) (settings, error) {
 	if s.lookup, err = resolveLookup(cfg, env, s.endpoint); err != nil {
 		return s, err
 	}
-	s.roots, err = loadRoots(env)
+	s.roots, err = loadRoots(env, s.profile)
 	return s, err
 }
 
@@ -48,8 +48,7 @@ func resolveEndpoint(loc Location, cfg Config, env environ, p profile) (*url.URL
 	if loc.Endpoint != "" && cfg.Endpoint != "" && loc.Endpoint != cfg.Endpoint {
 		return nil, errors.New("the endpoint in the URL and the one beside it differ: give it once")
 	}
-	return parseEndpoint(first(loc.Endpoint, cfg.Endpoint, env.get("AWS_ENDPOINT_URL_S3"),
-		env.get("AWS_ENDPOINT_URL"), p.value("endpoint_url"), amazon))
+	return parseEndpoint(first(loc.Endpoint, cfg.Endpoint, p.endpoint(env, "s3"), amazon))
 }
 
 func resolveRegion(loc Location, cfg Config, env environ, s settings) (string, error) {
@@ -87,18 +86,21 @@ func resolveLookup(cfg Config, env environ, endpoint *url.URL) (minio.BucketLook
 	}
 }
 
-func loadRoots(env environ) (*x509.CertPool, error) {
-	name := env.get("AWS_CA_BUNDLE")
+func loadRoots(env environ, p profile) (*x509.CertPool, error) {
+	setting, name := "AWS_CA_BUNDLE", env.get("AWS_CA_BUNDLE")
+	if name == "" {
+		setting, name = fmt.Sprintf("ca_bundle of profile %q", p.name), p.value("ca_bundle")
+	}
 	if name == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("AWS_CA_BUNDLE: %s: %v", name, cause(err))
+		return nil, fmt.Errorf("%s: %s: %v", setting, name, cause(err))
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("AWS_CA_BUNDLE: %s holds no certificate in PEM", name)
+		return nil, fmt.Errorf("%s: %s holds no certificate in PEM", setting, name)
 	}
 	return roots, nil
 }

@@ -196,7 +196,17 @@ func TestWrongSettings(t *testing.T) {
 		{name: "no such profile", env: keys, cfg: remote.Config{Profile: "gone"}, hint: `"gone"`},
 		{name: "no such AWS_PROFILE", env: with(keys, "AWS_PROFILE", "gone"), hint: `"gone"`},
 		{name: "profile without keys", env: keys, files: map[string]string{".aws/config": "[profile x]\nregion=r\n"}, cfg: remote.Config{Profile: "x"}, hint: "aws_access_key_id"},
-		{name: "role", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=y\n"}, hint: "credential_process"},
+		{name: "role of nobody", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\n"}, hint: "add source_profile"},
+		{name: "role of a missing profile", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=y\n"}, hint: `profile "y"`},
+		{name: "role of a profile without keys", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=y\n[profile y]\nregion=r\n"}, hint: "no credentials in what it names"},
+		{name: "role of half a profile", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=y\n[profile y]\naws_secret_access_key=sEcReT\n"}, hint: "give both"},
+		{name: "role of half the environment", env: map[string]string{"AWS_PROFILE": "x", "AWS_SECRET_ACCESS_KEY": "sEcReT"}, cfg: remote.Config{Profile: "x"},
+			files: map[string]string{".aws/config": "[profile x]\nrole_arn=arn:aws:iam::1:role/x\ncredential_source=Environment\n"}, hint: "set both"},
+		{name: "role of itself", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\nsource_profile=y\n[profile y]\nrole_arn=arn:aws:iam::1:role/y\nsource_profile=default\n"}, hint: "leads back"},
+		{name: "role with a device", files: map[string]string{".aws/config": "[default]\nrole_arn=arn:aws:iam::1:role/x\nmfa_serial=m\nsource_profile=default\n"}, hint: "credential_process"},
+		{name: "token without role", env: map[string]string{"AWS_WEB_IDENTITY_TOKEN_FILE": "$DIR/token"}, hint: "AWS_ROLE_ARN"},
+		{name: "container elsewhere", env: map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/keys"}, hint: "AWS_CONTAINER_CREDENTIALS_FULL_URI"},
+		{name: "no CA file of the profile", env: keys, files: map[string]string{".aws/config": "[default]\nca_bundle=$DIR/no\n"}, hint: "ca_bundle"},
 		{name: "no ini", files: map[string]string{".aws/credentials": "[default\nsEcReT"}, hint: "AWS tools"},
 		{name: "addressing", env: keys, cfg: remote.Config{Addressing: "dns"}, hint: "auto, path or virtual"},
 		{name: "addressing variable", env: with(keys, "AWS_S3_ADDRESSING_STYLE", "dns"), hint: "auto, path or virtual"},
@@ -258,6 +268,36 @@ func TestUnfetchableCredentials(t *testing.T) {
 	}
 }
 
+// Which of several endpoints is asked shows in the store's URL.
+func TestEndpointPrecedence(t *testing.T) {
+	keys := map[string]string{"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"}
+	config := map[string]string{".aws/config": "[default]\nendpoint_url = http://profile\nservices = mine\n[services mine]\nsts =\n  endpoint_url = http://sts\ns3 =\n  endpoint_url = http://service\n"}
+	plain := map[string]string{".aws/config": "[default]\nendpoint_url = http://profile\n"}
+	ignore := "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+	for _, c := range []struct {
+		env, files map[string]string
+		want       string
+	}{
+		{keys, nil, "s3://bucket/"},
+		{keys, plain, "s3://bucket/?endpoint=http%3A%2F%2Fprofile"},
+		{keys, config, "s3://bucket/?endpoint=http%3A%2F%2Fservice"},
+		{with(keys, "AWS_ENDPOINT_URL", "http://all"), config, "s3://bucket/?endpoint=http%3A%2F%2Fall"},
+		{with(keys, "AWS_ENDPOINT_URL", "http://all", "AWS_ENDPOINT_URL_S3", "http://s3"), config, "s3://bucket/?endpoint=http%3A%2F%2Fs3"},
+		{with(keys, "AWS_ENDPOINT_URL_STS", "http://sts"), nil, "s3://bucket/"},
+		{with(keys, "AWS_ENDPOINT_URL_S3", "http://s3", ignore, "true"), config, "s3://bucket/"},
+		{with(keys, "AWS_ENDPOINT_URL_S3", "http://s3", ignore, "false"), config, "s3://bucket/?endpoint=http%3A%2F%2Fs3"},
+		{keys, map[string]string{".aws/config": "[default]\nignore_configured_endpoint_urls=true\nendpoint_url=http://profile\n"}, "s3://bucket/"},
+	} {
+		s, err := newScene(t, c.env, c.files).open(t, remote.Config{URL: "s3://bucket"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.String(); strings.TrimSuffix(got, "/") != strings.TrimSuffix(c.want, "/") {
+			t.Errorf("with %v and %q: %s, want %s", c.env, c.files[".aws/config"], got, c.want)
+		}
+	}
+}
+
 // Where the bucket's name goes, and which endpoint is asked.
 func TestEndpoint(t *testing.T) {
 	keys := map[string]string{"AWS_ACCESS_KEY_ID": "ENV", "AWS_SECRET_ACCESS_KEY": "s"}
@@ -274,6 +314,7 @@ func TestEndpoint(t *testing.T) {
 		{"AWS_ENDPOINT_URL_S3", with(keys, "AWS_ENDPOINT_URL_S3", f.URL, "AWS_ENDPOINT_URL", "http://127.0.0.1:1"), remote.Config{}, "127.0.0.1" + port, "/bucket/key"},
 		{"AWS_ENDPOINT_URL", with(keys, "AWS_ENDPOINT_URL", f.URL), remote.Config{}, "127.0.0.1" + port, "/bucket/key"},
 		{"given before variable", with(keys, "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"), remote.Config{Endpoint: f.URL + "/"}, "127.0.0.1" + port, "/bucket/key"},
+		{"configured URLs ignored, but for what is given", with(keys, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true", "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"), remote.Config{Endpoint: f.URL}, "127.0.0.1" + port, "/bucket/key"},
 		{"virtual", keys, remote.Config{Endpoint: "http://localhost" + port, Addressing: "virtual"}, "bucket.localhost" + port, "/key"},
 		{"virtual by variable", with(keys, "AWS_S3_ADDRESSING_STYLE", "virtual"), remote.Config{Endpoint: "http://localhost" + port}, "bucket.localhost" + port, "/key"},
 		{"given before variable, addressing", with(keys, "AWS_S3_ADDRESSING_STYLE", "virtual"), remote.Config{Endpoint: f.URL, Addressing: "path"}, "127.0.0.1" + port, "/bucket/key"},
