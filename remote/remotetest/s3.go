@@ -222,7 +222,7 @@ func (l *requestLog) note(r *http.Request) {
 		case http.MethodPut, http.MethodGet, http.MethodHead, http.MethodDelete:
 			kind = r.Method
 		}
-		if r.Method == http.MethodPut && (r.ContentLength < 0 || r.Header.Get("Content-Encoding") != "" || r.Header.Get("X-Amz-Checksum-Sha256") == "") {
+		if r.Method == http.MethodPut && (r.ContentLength < 0 || r.Header.Get("Content-Encoding") != "" || r.Header.Get("X-Amz-Checksum-Sha256") == "" && r.Header.Get("Content-Md5") == "") {
 			kind = "PUT in chunks or without a checksum"
 		}
 	case strings.TrimSuffix(r.URL.Path, "/") == "/"+l.bucket && r.Method == http.MethodGet &&
