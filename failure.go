@@ -138,6 +138,10 @@ func classify(ctx context.Context, err error) *failure {
 	case damaged(err):
 		return as(codeIntegrity, "integrity", "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole")
 	case errors.Is(err, remote.ErrUnavailable):
+		next := remote.NextStep(err)
+		if text, ok := strings.CutSuffix(err.Error(), ": "+next); ok && next != "" {
+			return &failure{codeRemote, "remote", &reworded{text, err}, next}
+		}
 		return as(codeRemote, "remote", "")
 	case diskspace.Full(err):
 		return as(codeNoSpace, "no_space", "free some space there, or choose another place: --store, --remote, --target or TMPDIR")
@@ -146,6 +150,15 @@ func classify(ctx context.Context, err error) *failure {
 	}
 	return as(codeFailed, "failed", "")
 }
+
+// A reworded error is another in other words.
+type reworded struct {
+	text string
+	error
+}
+
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.error }
 
 // damaged reports that an error is about bytes that are not what they should be, or not there.
 func damaged(err error) bool {

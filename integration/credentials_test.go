@@ -73,7 +73,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			k.ID, k.Secret, k.Token, expires)
 	case r.Method == http.MethodPost && r.FormValue("Action") == "AssumeRole" && strings.Contains(r.Header.Get("Authorization"), "/sts/aws4_request"):
 		k := c.give()
-		fmt.Fprintf(w, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
+		fmt.Fprintf(w, `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`,
 			k.ID, k.Secret, k.Token, expires)
 	case r.URL.Path == "/container" && r.Header.Get("Authorization") == containerToken:
 		inJSON()

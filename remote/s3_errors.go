@@ -53,8 +53,12 @@ func (s *s3Store) diagnose(ctx context.Context, err error, verb string) error {
 }
 
 func (s *s3Store) notS3(err error) error {
+	tried := attempts(err)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // without the URL: it is that of a request
+	}
 	return &unavailable{
-		what:  err.Error() + attempts(err),
+		what:  err.Error() + tried,
 		next:  fmt.Sprintf("check the endpoint %s, and whether a proxy or a login page answers in its place", s.endpoint()),
 		cause: err,
 	}
@@ -144,6 +148,9 @@ func (s *s3Store) network(err error) (what, next string) {
 		err = u.Err // without the URL: it is that of the object
 	}
 	text := clean(err.Error())
+	if strings.HasPrefix(text, "Connection closed by foreign host") { // minio-go's words, with the URL of the request
+		text = "connection closed before an answer"
+	}
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	op, isOp := errors.AsType[*net.OpError](err)
 	stalled, isStalled := errors.AsType[*stalledError](err)

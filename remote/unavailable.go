@@ -28,3 +28,12 @@ func (e *unavailable) Unwrap() []error {
 	}
 	return []error{ErrUnavailable, e.cause}
 }
+
+// NextStep returns what a person can do about an error that is ErrUnavailable, or "". The error's text ends with it, after ": ".
+func NextStep(err error) string {
+	e, ok := errors.AsType[*unavailable](err)
+	if !ok {
+		return ""
+	}
+	return e.next
+}

@@ -44,6 +44,8 @@ func (s *Server) Front(t testing.TB, v Vendor) *Front {
 			r.Out.Host = r.In.Host // the signature covers it
 		},
 		ModifyResponse: v.Answer,
+		FlushInterval:  -1, // what a body that breaks off has brought arrives
+		ErrorLog:       log.New(io.Discard, "", 0),
 		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
