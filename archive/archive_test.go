@@ -90,7 +90,7 @@ func pack(t testing.TB, store *memory, seed uint64, segments int, limit int64) (
 		t.Fatal(err)
 	}
 	w := archive.NewWriter(t.Context(), pool, archive.Options{
-		Create: func() (archive.Object, error) { return &object{s: store}, nil },
+		Create: func(context.Context) (archive.Object, error) { return &object{s: store}, nil },
 		Limit:  limit,
 	})
 	defer w.Discard()
@@ -395,10 +395,10 @@ func TestFailuresAreReportedAndEndEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, create := range map[string]func() (archive.Object, error){
-		"create": func() (archive.Object, error) { return nil, errDisk },
-		"write":  func() (archive.Object, error) { return &failing{object{s: newMemory(t)}, true, false}, nil },
-		"commit": func() (archive.Object, error) { return &failing{object{s: newMemory(t)}, false, true}, nil },
+	for name, create := range map[string]func(context.Context) (archive.Object, error){
+		"create": func(context.Context) (archive.Object, error) { return nil, errDisk },
+		"write":  func(context.Context) (archive.Object, error) { return &failing{object{s: newMemory(t)}, true, false}, nil },
+		"commit": func(context.Context) (archive.Object, error) { return &failing{object{s: newMemory(t)}, false, true}, nil },
 	} {
 		w := archive.NewWriter(t.Context(), pool, archive.Options{Create: create, Limit: 1 << 20})
 		data := content(rand.New(rand.NewPCG(1, 1)), 200<<10)
@@ -416,7 +416,7 @@ func TestFailuresAreReportedAndEndEverything(t *testing.T) {
 	}
 	// The pool has all its frames back: it can still pack.
 	store := newMemory(t)
-	w := archive.NewWriter(t.Context(), pool, archive.Options{Create: func() (archive.Object, error) { return &object{s: store}, nil }})
+	w := archive.NewWriter(t.Context(), pool, archive.Options{Create: func(context.Context) (archive.Object, error) { return &object{s: store}, nil }})
 	for range 64 {
 		data := content(rand.New(rand.NewPCG(1, 1)), archive.MaxSegment)
 		if _, err := w.Add(archive.Segment{Name: "src/y", Data: data, Chunk: 1 << 20, Sums: archive.AppendSums(nil, data, 1<<20)}); err != nil {
@@ -435,7 +435,7 @@ func TestCancelledWriterStopsAndStoresNothing(t *testing.T) {
 	}
 	store := newMemory(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	w := archive.NewWriter(ctx, pool, archive.Options{Create: func() (archive.Object, error) { return &object{s: store}, nil }})
+	w := archive.NewWriter(ctx, pool, archive.Options{Create: func(context.Context) (archive.Object, error) { return &object{s: store}, nil }})
 	data := content(rand.New(rand.NewPCG(1, 1)), 1000)
 	if _, err := w.Add(archive.Segment{Name: "src/x", Data: data, Chunk: 4096, Sums: archive.AppendSums(nil, data, 4096)}); err != nil {
 		t.Fatal(err)

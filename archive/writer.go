@@ -24,8 +24,8 @@ type Object interface {
 
 // Options of a Writer. Create is required.
 type Options struct {
-	// Create begins a new object.
-	Create func() (Object, error)
+	// Create begins a new object. It may wait for room, until ctx ends: nothing of the Writer is held up that is on its way.
+	Create func(ctx context.Context) (Object, error)
 	// Stored, if set, is told of each archive after its Commit, in any order and from other
 	// goroutines, one call at a time. An error stops the Writer.
 	Stored func(a *manifest.Archive) error
@@ -104,6 +104,9 @@ func (w *Writer) Add(s Segment) (Place, error) {
 	return Place{b.ordinal, off, n}, nil
 }
 
+// Cut ends the archive that is open, if one is, before it is full.
+func (w *Writer) Cut() error { return w.finish() }
+
 // Close ends the last archive and waits until all are stored. A Writer that was given no segment stores nothing.
 func (w *Writer) Close() error {
 	err := w.finish()
@@ -148,7 +151,7 @@ func (w *Writer) begin() error {
 	case <-w.ctx.Done():
 		return context.Cause(w.ctx)
 	}
-	obj, err := w.opts.Create()
+	obj, err := w.opts.Create(w.ctx)
 	if err != nil {
 		<-w.slots
 		return w.fail(fmt.Errorf("begin an archive: %w", err))

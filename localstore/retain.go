@@ -2,7 +2,10 @@ package localstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"lifeboat/internal/layout"
 	"lifeboat/manifest"
@@ -16,27 +19,45 @@ func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID
 	if err != nil {
 		return 0, err
 	}
-	needed := map[manifest.Hash]bool{}
-	for i := len(entries) - 1; i >= 0; i-- {
-		e := entries[i]
+	drop := map[manifest.ID]bool{}
+	for _, e := range slices.Backward(entries) {
 		if elsewhere(e.ID) {
-			if keep--; keep < 0 {
-				if err := s.Delete(ctx, layout.ManifestKey(e.ID)); err != nil {
-					return freed, err
-				}
-				freed += e.Size
-				continue
-			}
-		}
-		if err := s.mark(ctx, e.ID, needed); err != nil {
-			return freed, fmt.Errorf("archives are left as they are, since what snapshot %s needs is not known: %w", e.ID.Stamp, err)
+			keep--
+			drop[e.ID] = keep < 0
 		}
 	}
+	needed, err := s.needed(ctx, func(id manifest.ID) bool { return !drop[id] })
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if !drop[e.ID] {
+			continue
+		}
+		if err := s.Delete(ctx, layout.ManifestKey(e.ID)); err != nil {
+			return freed, err
+		}
+		freed += e.Size
+	}
+	swept, err := s.sweepArchives(ctx, needed, nil)
+	return freed + swept, err
+}
+
+// collect removes the archives that no snapshot here needs, but none that inUse reports.
+func (s *Store) collect(ctx context.Context, inUse func(manifest.Hash) bool) (freed int64, err error) {
+	needed, err := s.needed(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	return s.sweepArchives(ctx, needed, inUse)
+}
+
+func (s *Store) sweepArchives(ctx context.Context, needed map[manifest.Hash]bool, inUse func(manifest.Hash) bool) (freed int64, err error) {
 	for a, err := range s.ListArchives(ctx) {
 		if err != nil {
 			return freed, err
 		}
-		if needed[a.SHA256] {
+		if needed[a.SHA256] || inUse != nil && inUse(a.SHA256) {
 			continue
 		}
 		if err := s.Delete(ctx, layout.ArchiveKey(a.SHA256)); err != nil {
@@ -47,9 +68,40 @@ func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID
 	return freed, nil
 }
 
+// needed returns the archives that the snapshots here need, and those that are owed; with only, of the snapshots that it reports.
+func (s *Store) needed(ctx context.Context, only func(manifest.ID) bool) (map[manifest.Hash]bool, error) {
+	needed := map[manifest.Hash]bool{}
+	entries, err := s.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if only != nil && !only(e.ID) {
+			continue
+		}
+		if err := mark(ctx, e.ID, needed, s.Store); err != nil {
+			return nil, fmt.Errorf("archives are left as they are, since what snapshot %s needs is not known: %w", e.ID.Stamp, err)
+		}
+	}
+	owed, entries, err := s.Owed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if only != nil && !only(e.ID) {
+			continue
+		}
+		err := mark(ctx, e.ID, needed, owed, s.Store)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // what describes it is let go only when a remote has all of it
+			return nil, fmt.Errorf("archives are left as they are, since what snapshot %s needs is not known: %w", e.ID.Stamp, err)
+		}
+	}
+	return needed, nil
+}
+
 // mark adds the archives that a snapshot needs.
-func (s *Store) mark(ctx context.Context, id manifest.ID, needed map[manifest.Hash]bool) error {
-	snap, err := layout.OpenSnapshot(ctx, id, 1, s.Store)
+func mark(ctx context.Context, id manifest.ID, needed map[manifest.Hash]bool, places ...layout.Store) error {
+	snap, err := layout.OpenSnapshot(ctx, id, 1, places...)
 	if err != nil {
 		return err
 	}
@@ -63,4 +115,21 @@ func (s *Store) mark(ctx context.Context, id manifest.ID, needed map[manifest.Ha
 		needed[a.SHA256] = true
 	}
 	return nil
+}
+
+// Size returns how many bytes the archives have that the snapshots need which only reports.
+func (s *Store) Size(ctx context.Context, only func(manifest.ID) bool) (total int64, err error) {
+	needed, err := s.needed(ctx, only)
+	if err != nil {
+		return 0, err
+	}
+	for a, err := range s.ListArchives(ctx) {
+		if err != nil {
+			return 0, err
+		}
+		if needed[a.SHA256] {
+			total += a.Size
+		}
+	}
+	return total, nil
 }

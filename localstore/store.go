@@ -87,7 +87,7 @@ func EnsureMarker(ctx context.Context, s layout.Store, app string, kit []layout.
 func (s *Store) Path() string { return s.path }
 
 // Create begins an archive; it implements snapshot.Target with Commit.
-func (s *Store) Create() (archive.Object, error) {
+func (s *Store) Create(context.Context, string) (archive.Object, error) {
 	u, err := s.dir.Create("archives")
 	if err != nil {
 		return nil, err

@@ -141,14 +141,14 @@ func TestEnsureMarkerWithFaults(t *testing.T) {
 // What is begun and discarded leaves nothing.
 func TestCreateAndDiscard(t *testing.T) {
 	s := snaptest.Local(t)
-	o, err := s.Create()
+	o, err := s.Create(t.Context(), "source")
 	must(t, err)
 	_, err = o.Write([]byte("data"))
 	must(t, err)
 	o.Discard()
 	o.Discard()
 	snaptest.NoLitter(t, s.Path())
-	o, err = s.Create()
+	o, err = s.Create(t.Context(), "source")
 	must(t, err)
 	_, err = o.Write([]byte("data"))
 	must(t, err)
@@ -201,7 +201,7 @@ func history(t *testing.T, n int) (s *localstore.Store, ids []manifest.ID) {
 		opts := snapshot.Options{Stamp: manifest.StampOf(snaptest.Stamp.Time().Add(time.Duration(i) * time.Hour))}
 		ids = append(ids, snaptest.Take(t, s, opts, snaptest.Directory("d", dir), snaptest.Directory("still", still)).ID)
 	}
-	o, err := s.Create()
+	o, err := s.Create(t.Context(), "source")
 	must(t, err)
 	_, err = o.Write([]byte("waste"))
 	must(t, err)

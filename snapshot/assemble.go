@@ -57,7 +57,7 @@ func (t *take) assemble(ctx context.Context) (*manifest.Head, error) {
 
 // extra returns a writer of tables, which close will discard.
 func (t *take) extra(ctx context.Context) *archive.Writer {
-	w := t.newWriter(ctx)
+	w := t.newWriter(ctx, "")
 	t.extras = append(t.extras, w)
 	return w
 }
@@ -88,6 +88,7 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 	h.Stats.Seconds = now.Sub(t.began).Seconds()
 	h.Stats.PinMS = together.longestPin.Milliseconds()
 	h.Stats.WALGrowth = together.walGrowth
+	h.Stats.WriterBlockMS = together.longestBlock.Milliseconds()
 	return h
 }
 

@@ -14,23 +14,24 @@ import (
 // maxPins is how often a database is pinned that nobody has open and that somebody changes nevertheless.
 const maxPins = 5
 
-// database hands on a database, and closes p. When it was read without a lock and was changed meanwhile, it is read again.
-func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, attrs xattrs) error {
+// database hands on a database, and gives back p and the room. When it was read without a lock and was changed meanwhile, it is read again.
+func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room room, attrs xattrs) error {
 	for n := 1; ; n++ {
 		f := r.line(rel, fi, manifest.Regular)
 		f.Xattrs = attrs.list
 		err := r.pinned(f, p, n > 1)
 		at := p.At()
-		p.Close()
+		r.c.t.unpin(p)
+		cut := room.release()
 		if err == nil {
 			r.c.seen.at(at)
 			r.judge(f)
 			r.keepXattrs(f, attrs)
 			r.links.add(fi, f)
-			return r.send(item{end: true})
+			return r.send(item{end: true, cut: cut})
 		}
 		if errors.Is(err, sqlitedb.ErrChanged) && n < maxPins {
-			if p, err = r.c.t.pinOne(r.ctx, r.abs(rel)); err == nil {
+			if p, room, err = r.pin(rel); err == nil {
 				continue
 			}
 		}
@@ -98,7 +99,7 @@ func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
 	if grown, err := p.WALGrowth(); err == nil {
 		r.c.seen.walGrowth += grown
 	}
-	r.c.seen.pinTime(p.At(), time.Now())
+	r.c.seen.pinTime(p.At(), time.Now(), p.BlocksCommits())
 	f.SQLite.Integrity, f.SQLite.Detail = string(integrity), cut(detail, 1000)
 	sum := manifest.Hash(facts.SchemaSHA256)
 	f.SQLite.SchemaSHA256 = &sum

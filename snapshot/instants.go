@@ -17,6 +17,8 @@ type instants struct {
 	fuzzy      bool      // some file shows no instant at all
 	walGrowth  int64     // bytes
 	longestPin time.Duration
+
+	longestBlock time.Duration // of pins that nobody could commit under
 }
 
 // tick is how far the times that a kernel gives to files may lag behind the clock. Linux stamps with the time of the last
@@ -78,8 +80,13 @@ func (s *instants) absent(t time.Time) {
 	}
 }
 
-// pinTime notes how long a pin was held.
-func (s *instants) pinTime(from, to time.Time) { s.longestPin = max(s.longestPin, to.Sub(from)) }
+// pinTime notes how long a pin was held, and whether commits had to wait for its end.
+func (s *instants) pinTime(from, to time.Time, blocks bool) {
+	s.longestPin = max(s.longestPin, to.Sub(from))
+	if blocks {
+		s.longestBlock = max(s.longestBlock, to.Sub(from))
+	}
+}
 
 // join adds what another source collected.
 func (s *instants) join(o instants) {
@@ -89,6 +96,7 @@ func (s *instants) join(o instants) {
 	s.fuzzy = s.fuzzy || o.fuzzy
 	s.walGrowth += o.walGrowth
 	s.longestPin = max(s.longestPin, o.longestPin)
+	s.longestBlock = max(s.longestBlock, o.longestBlock)
 }
 
 // consistency says what the instants prove.

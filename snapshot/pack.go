@@ -19,14 +19,16 @@ const blockSize = archive.MaxSegment
 
 // An item is what the reader hands to the packer: a file, or the next bytes of one.
 type item struct {
-	file   *manifest.File // on the first item of a file; its Size is what is expected
-	block  []byte         // the next bytes
-	zeros  int64          // the next bytes are so many zeros, a whole number of blocks unless they are the last
-	again  bool           // forget the bytes so far: the file is read once more
-	prefix int64          // with again: how many bytes of it there is to be a digest of
-	digest chan<- digests
-	drop   bool // the file could not be read to its end: it has no line
-	end    bool // the file is complete, and all of its line but digest and extents is right
+	file    *manifest.File // on the first item of a file; its Size is what is expected
+	block   []byte         // the next bytes
+	zeros   int64          // the next bytes are so many zeros, a whole number of blocks unless they are the last
+	again   bool           // forget the bytes so far: the file is read once more
+	prefix  int64          // with again: how many bytes of it there is to be a digest of
+	digest  chan<- digests
+	reached chan<- struct{} // closed when the packer has come so far
+	drop    bool            // the file could not be read to its end: it has no line
+	end     bool            // the file is complete, and all of its line but digest and extents is right
+	cut     bool            // and nothing more goes into the archive that is open
 }
 
 // digests are those of the bytes of a file so far.
@@ -89,7 +91,17 @@ func (p *packer) take(it item) error {
 		it.digest <- digests{manifest.Hash(p.digest.Sum(nil)), p.prefix}
 	}
 	if it.end {
-		return p.end()
+		if err := p.end(); err != nil {
+			return err
+		}
+	}
+	if it.cut {
+		if err := p.c.writer.Cut(); err != nil {
+			return err
+		}
+	}
+	if it.reached != nil {
+		close(it.reached)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"lifeboat/internal/diskspace"
 	"lifeboat/internal/sparse"
 	"lifeboat/manifest"
 )
@@ -109,8 +108,8 @@ func (r *reader) failed(rel string, err error) error {
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
-	if diskspace.Full(err) {
-		return err // no room for a copy of a database: that is ours, and no fault of the source
+	if noRoom(err) {
+		return err
 	}
 	if rel == "." {
 		r.c.err = err

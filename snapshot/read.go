@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
@@ -57,7 +56,7 @@ func (r *reader) source() error {
 		defer r.leave(top)
 		return r.directory(top)
 	case manifest.SQLiteSource:
-		return r.database(".", c.info, c.pinned, pathXattrs(c.root))
+		return r.database(".", c.info, c.pinned, c.room, pathXattrs(c.root))
 	}
 	return r.regular(".", r.file)
 }
@@ -366,19 +365,20 @@ func (r *reader) regular(rel string, open func() (*os.File, sight, error)) error
 
 // met captures a database that the walk met, and reports false if it is none after all.
 func (r *reader) met(rel string, fi fs.FileInfo, attrs xattrs) (bool, error) {
-	p, err := r.c.t.pinOne(r.ctx, r.abs(rel))
+	p, room, err := r.pin(rel)
 	switch {
 	case errors.Is(err, sqlitedb.ErrNotDatabase):
 		return false, nil
-	case diskspace.Full(err): // no room for a copy: that is ours, and no fault of the source
+	case noRoom(err):
 		return true, err
 	case err != nil:
 		return true, r.gone(rel, err)
 	case !p.Is(fi): // SQLite goes by paths, and somebody may have put something else there
-		p.Close()
+		r.c.t.unpin(p)
+		room.release()
 		return true, errReplaced
 	}
-	return true, r.database(rel, fi, p, attrs)
+	return true, r.database(rel, fi, p, room, attrs)
 }
 
 // file opens the source that is one file. It was looked at by its path, and its name may be given to another at any time.

@@ -25,7 +25,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lifeboat/archive"
-	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/internal/sqlitedb"
@@ -45,10 +44,20 @@ type Source struct {
 
 // A Target is where a snapshot is written.
 type Target interface {
-	// Create begins an archive.
-	Create() (archive.Object, error)
+	// Create begins an archive of a source, or of tables if that is "". It may wait for room.
+	Create(ctx context.Context, source string) (archive.Object, error)
 	// Commit stores the manifest. It is called once, after every archive is stored.
 	Commit(ctx context.Context, id manifest.ID, stored []byte) error
+}
+
+// A Spool is a Target whose room is limited.
+type Spool interface {
+	Target
+	// Reserve gives a source the room that so many bytes of a database need. From then until release, Create for that source does
+	// not wait, but draws on that room and, when it is used up, on what is free, or fails. Before it waits for room, it calls flush,
+	// once, after which no archive of the source is open. release says whether the archive that is open should be cut, since it
+	// was not given all the room that it may need when it grows.
+	Reserve(ctx context.Context, source string, bytes int64, flush func() error) (release func() (cut bool), err error)
 }
 
 // Options of a capture. App, Stamp and Target are required.
@@ -64,7 +73,14 @@ type Options struct {
 	Target Target
 	Stored func(a *manifest.Archive) error // told of each archive once it is stored; see archive.Options
 
-	Avoid    []string      // directories that are never captured: the stores themselves
+	Avoid []string // directories that are never captured: the stores themselves
+	// How long a database may be pinned, and by how much its log may grow meanwhile, whatever the reason; beyond that the capture fails
+	// with a *PinLimitError. 0 means DefaultMaxPin and DefaultMaxWALGrowth.
+	MaxPin       time.Duration
+	MaxWALGrowth int64 // bytes
+
+	ArchiveLimit int64 // where an archive ends; see archive.Options
+
 	Scratch  string        // directory for temporary files; default the system's
 	LockWait time.Duration // how long to wait for a database that somebody has locked; 0 means 10 seconds
 	Meter    *progress.Meter
@@ -90,8 +106,19 @@ func Take(ctx context.Context, sources []Source, opts Options) (*Result, error) 
 		opts.Now = time.Now
 	}
 	t := &take{opts: opts, began: opts.Now()}
+	t.spool, _ = opts.Target.(Spool)
+	ctx, stop := t.watchPins(ctx)
+	defer stop()
+	res, err := t.run(ctx, sources)
+	if limit, ok := errors.AsType[*PinLimitError](context.Cause(ctx)); ok && err != nil {
+		return nil, limit
+	}
+	return res, err
+}
+
+func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 	var err error
-	if t.scratch, err = os.MkdirTemp(opts.Scratch, "lifeboat-*"); err != nil {
+	if t.scratch, err = os.MkdirTemp(t.opts.Scratch, "lifeboat-*"); err != nil {
 		return nil, fmt.Errorf("make a scratch directory: %w", err)
 	}
 	defer os.RemoveAll(t.scratch)
@@ -119,7 +146,7 @@ func Take(ctx context.Context, sources []Source, opts Options) (*Result, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := opts.Target.Commit(ctx, id, stored); err != nil {
+	if err := t.opts.Target.Commit(ctx, id, stored); err != nil {
 		return nil, fmt.Errorf("commit snapshot %s: %w", id.Stamp, err)
 	}
 	return &Result{id, head}, nil
@@ -128,6 +155,8 @@ func Take(ctx context.Context, sources []Source, opts Options) (*Result, error) 
 // take is one capture of all sources.
 type take struct {
 	opts     Options
+	spool    Spool // nil if the target's room is not limited
+	pins     pins
 	began    time.Time
 	scratch  string
 	pool     *archive.Pool
@@ -149,6 +178,7 @@ type capture struct {
 	info     fs.FileInfo
 	kind     manifest.SourceType
 	pinned   *sqlitedb.Pinned // of a source that is a database
+	room     room             // for that, if it blocks its writers
 	excludes *excludes
 	writer   *archive.Writer
 	draft    *draft
@@ -251,7 +281,8 @@ func (t *take) pin(ctx context.Context) error {
 		if c.kind != manifest.SQLiteSource {
 			continue
 		}
-		p, err := t.pinOne(ctx, c.Source.Path)
+		p, room, err := t.pinWithRoom(ctx, c.Source.Name, c.Source.Path, func(bool) error { return nil })
+		c.room = room
 		if errors.Is(err, sqlitedb.ErrNotDatabase) {
 			c.kind = manifest.FileSource // it begins like one, and is none; its bytes are what there is
 			continue
@@ -259,7 +290,7 @@ func (t *take) pin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if diskspace.Full(err) {
+		if noRoom(err) {
 			return fmt.Errorf("source %s: %w", c.Source.Name, err) // that is ours, and no fault of the source
 		}
 		if err != nil {
@@ -270,10 +301,6 @@ func (t *take) pin(ctx context.Context) error {
 		c.pinned = p
 	}
 	return nil
-}
-
-func (t *take) pinOne(ctx context.Context, path string) (*sqlitedb.Pinned, error) {
-	return sqlitedb.Pin(ctx, path, sqlitedb.Options{Scratch: t.scratch, Wait: t.opts.LockWait})
 }
 
 func (t *take) close() {
@@ -287,8 +314,9 @@ func (t *take) close() {
 
 func (c *capture) close() {
 	if c.pinned != nil {
-		c.pinned.Close()
+		c.t.unpin(c.pinned)
 	}
+	c.room.release()
 	if c.writer != nil {
 		c.writer.Discard()
 	}
@@ -299,9 +327,10 @@ func (c *capture) close() {
 
 // newWriter returns a writer into the target. Writers of several sources work at once; the caller's Stored is told of one
 // archive at a time.
-func (t *take) newWriter(ctx context.Context) *archive.Writer {
+func (t *take) newWriter(ctx context.Context, source string) *archive.Writer {
 	return archive.NewWriter(ctx, t.pool, archive.Options{
-		Create: t.opts.Target.Create,
+		Create: func(ctx context.Context) (archive.Object, error) { return t.opts.Target.Create(ctx, source) },
+		Limit:  t.opts.ArchiveLimit,
 		Stored: func(a *manifest.Archive) error {
 			t.storedMu.Lock()
 			defer t.storedMu.Unlock()
@@ -322,9 +351,9 @@ func (t *take) capture(ctx context.Context) error {
 		if c.draft, err = newDraft(t.scratch); err != nil {
 			return fmt.Errorf("make a scratch file: %w", err)
 		}
-		c.writer = t.newWriter(gctx)
+		c.writer = t.newWriter(gctx, c.Source.Name)
 	}
-	for _, c := range t.captures {
+	for _, c := range t.inOrder() {
 		g.Go(func() error {
 			if err := c.run(gctx); err != nil {
 				return fmt.Errorf("source %s: %w", c.Source.Name, err)
@@ -333,6 +362,19 @@ func (t *take) capture(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// inOrder returns the captures, those first that hold up somebody's commits: they must not wait behind one that waits for room.
+func (t *take) inOrder() []*capture {
+	list := slices.Clone(t.captures)
+	urgency := func(c *capture) int {
+		if c.pinned != nil && c.pinned.BlocksCommits() {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b *capture) int { return urgency(a) - urgency(b) })
+	return list
 }
 
 // run captures one source: a reader and a packer side by side.

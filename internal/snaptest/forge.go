@@ -1,6 +1,7 @@
 package snaptest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ func (f Forgery) Forge(t testing.TB, local *localstore.Store) manifest.ID {
 	pool, err := archive.NewPool(archive.PoolOptions{Workers: 1})
 	check(err)
 	pack := func(name string, data []byte) (archive.Place, *manifest.Archive) {
-		w := archive.NewWriter(t.Context(), pool, archive.Options{Create: local.Create})
+		w := archive.NewWriter(t.Context(), pool, archive.Options{Create: func(ctx context.Context) (archive.Object, error) { return local.Create(ctx, "") }})
 		at, err := w.Add(archive.Segment{Name: name, Data: data, Chunk: len(data), Sums: []archive.ChunkSum{archive.SumOf(data)}})
 		check(err)
 		check(w.Close())

@@ -25,8 +25,8 @@ const (
 )
 
 // Create implements snapshot.Target.
-func (g *Gate) Create() (archive.Object, error) {
-	o, err := g.Target.Create()
+func (g *Gate) Create(ctx context.Context, source string) (archive.Object, error) {
+	o, err := g.Target.Create(ctx, source)
 	return &gated{o, g}, err
 }
 
@@ -47,10 +47,10 @@ type FaultyTarget struct {
 }
 
 // Create implements snapshot.Target.
-func (f FaultyTarget) Create() (archive.Object, error) {
+func (f FaultyTarget) Create(ctx context.Context, source string) (archive.Object, error) {
 	var o archive.Object
 	err := f.Faults.do(func() (err error) {
-		o, err = f.Target.Create()
+		o, err = f.Target.Create(ctx, source)
 		return err
 	})
 	if err != nil {

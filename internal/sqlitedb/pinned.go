@@ -43,13 +43,25 @@ func (p *Pinned) Is(fi fs.FileInfo) bool {
 	return err == nil && os.SameFile(got, fi)
 }
 
+// Live reports whether the pin is one that others feel: a transaction on the database itself, not on a copy or on a file that nobody has open.
+func (p *Pinned) Live() bool { return p.conn != nil && p.guard == nil && p.staged == "" }
+
+// BlocksCommits reports whether nobody can commit to the database while the pin lasts.
+func (p *Pinned) BlocksCommits() bool { return p.Live() && p.JournalMode() != "wal" }
+
 // WALGrowth returns by how many bytes the log has grown since the pin, which keeps it from being reset.
-func (p *Pinned) WALGrowth() (int64, error) {
-	if p.conn == nil || p.guard != nil || p.staged != "" {
-		return 0, nil
+func (p *Pinned) WALGrowth() (int64, error) { return p.WatchWAL()() }
+
+// WatchWAL returns a function that does what WALGrowth does, but may be called at any time, by any goroutine, even after Close.
+func (p *Pinned) WatchWAL() func() (int64, error) {
+	if !p.Live() {
+		return func() (int64, error) { return 0, nil }
 	}
-	wal, err := stampOf(p.source.path + "-wal")
-	return max(0, wal.size-p.wal), err
+	path, before := p.source.path+"-wal", p.wal
+	return func() (int64, error) {
+		wal, err := stampOf(path)
+		return max(0, wal.size-before), err
+	}
 }
 
 // verify returns ErrChanged if the source is read without locks and was changed since the pin. A log with
