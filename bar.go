@@ -71,10 +71,17 @@ func (u *ui) plain(r progress.Reading) {
 	switch {
 	case r.Phase == "":
 	case r.Total > 0:
-		u.note("%s: %s of %s (%d %%), %s", r.Phase, size(r.Done), size(r.Total), min(100, 100*r.Done/r.Total), count(r.Files, "file"))
+		u.note("%s: %s of %s (%d %%), %s", describePhase(r), size(r.Done), size(r.Total), min(100, 100*r.Done/r.Total), count(r.Files, "file"))
 	default:
-		u.note("%s: %s, %s", r.Phase, size(r.Done), count(r.Files, "file"))
+		u.note("%s: %s, %s", describePhase(r), size(r.Done), count(r.Files, "file"))
 	}
+}
+
+func describePhase(r progress.Reading) string {
+	if r.Waiting != "" {
+		return r.Phase + ", waiting for " + r.Waiting
+	}
+	return r.Phase
 }
 
 // A bar draws a meter on a terminal, one bar for each phase.
@@ -93,9 +100,9 @@ func (b *bar) show() {
 	if r.Phase == "" {
 		return
 	}
-	if b.drawn == nil || r.Phase != b.phase {
+	if phase := describePhase(r); b.drawn == nil || phase != b.phase {
 		b.clear()
-		b.phase = r.Phase
+		b.phase = phase
 		b.drawn = newBar(b.u, r)
 		b.drawn.StartWithoutRender() // the speed counts from now, so what is done by now is not shown
 		return
@@ -116,7 +123,7 @@ func newBar(u *ui, r progress.Reading) *progressbar.ProgressBar {
 	}
 	return progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(u.err),
-		progressbar.OptionSetDescription(r.Phase),
+		progressbar.OptionSetDescription(describePhase(r)),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionShowCount(),
 		progressbar.OptionUseIECUnits(true),

@@ -45,7 +45,7 @@ what the remotes lack.
 Exit code 3: something is not in the snapshot; 4: a database is corrupt.`
 
 func createFlags() []cli.Flag {
-	return []cli.Flag{
+	return append([]cli.Flag{
 		&cli.StringSliceFlag{Name: "only", Usage: "capture only the source `NAME`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source `NAME`; may be repeated"},
 		&cli.StringSliceFlag{Name: "exclude", Usage: "leave out what matches `PATTERN`, as in a .gitignore; may be repeated"},
@@ -53,7 +53,7 @@ func createFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "exclude-caches", Usage: "leave out what is in directories that have a CACHEDIR.TAG"},
 		&cli.BoolFlag{Name: "one-file-system", Usage: "leave out what is mounted below a PATH"},
 		waitFlag(),
-	}
+	}, spoolFlags()...)
 }
 
 func waitFlag() cli.Flag {
@@ -80,6 +80,9 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	if err != nil {
 		return err
 	}
+	if err := s.spoolSettings(&cfg.Local); err != nil {
+		return err
+	}
 	sources, omitted, err := s.sources(cfg)
 	if err != nil {
 		return err
@@ -89,7 +92,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	defer w.release()
-	stamp, previous, err := s.nextStamp(ctx, w)
+	listed, stamp, previous, err := s.nextStamp(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -101,16 +104,25 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	if err != nil {
 		return err
 	}
-	sending := startSending(ctx, w, s.limits.Concurrency)
+	spool, err := s.spool(ctx, w, cfg, listed, previous, sources, meter)
+	if err != nil {
+		return err
+	}
+	defer spool.Abandon(ctx)
+	sending := startSending(ctx, w, spool, s.limits.Concurrency)
 	defer sending.abandon()
 	res, err := s.capture(ctx, sources, meter, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
-		Target: w.local, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
+		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
+		MaxPin: time.Duration(cfg.Local.MaxPin), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
 	})
 	if err != nil {
 		return err
 	}
 	report := newBackupReport(res, w.local)
+	if spool.Bypassed() {
+		report.notLocal(spool.Room())
+	}
 	report.alone = pushing && len(cfg.Remotes) == 0
 	meter.Begin("send", 0)
 	if err := s.deliver(ctx, w, sending, report, meter); err != nil {
@@ -140,18 +152,18 @@ const maxFuture = 15 * time.Minute
 // leastYear is the first that a clock can be right in: lifeboat was not there before. Machines without a clock begin in 1970 or 2000.
 const leastYear = 2025
 
-// nextStamp returns the stamp of a new snapshot, later than every one before it, and the snapshot before.
-func (s *session) nextStamp(ctx context.Context, w *writable) (manifest.Stamp, *manifest.ID, error) {
+// nextStamp lists what there is, and returns the stamp of a new snapshot, later than every one before it, and the snapshot before.
+func (s *session) nextStamp(ctx context.Context, w *writable) (*layout.Catalog, manifest.Stamp, *manifest.ID, error) {
 	c, err := layout.List(remote.WithPatience(ctx, atStart), append(stores(w.remotes), w.local.Store)...)
 	if c == nil || ctx.Err() != nil { // of a remote that fails here, the delivery will tell
-		return "", nil, err
+		return nil, "", nil, err
 	}
 	now := s.now().UTC().Truncate(time.Second)
 	if now.Year() < leastYear || len(c.IDs) > 0 && c.IDs[len(c.IDs)-1].Stamp.Time().After(now.Add(maxFuture)) {
 		now = s.clock(ctx, stores(w.remotes)).UTC().Truncate(time.Second)
 	}
 	if now.Year() < leastYear {
-		return "", nil, refuse("set the clock (NTP), and run the same command again",
+		return nil, "", nil, refuse("set the clock (NTP), and run the same command again",
 			"this machine's clock says %s, so that the snapshot would count as the oldest of all", now.Format(time.DateTime))
 	}
 	for i := len(c.IDs) - 1; i >= 0; i-- {
@@ -163,9 +175,9 @@ func (s *session) nextStamp(ctx context.Context, w *writable) (manifest.Stamp, *
 		if !now.After(last.Stamp.Time()) {
 			now = last.Stamp.Time().Add(time.Second)
 		}
-		return manifest.StampOf(now), &last, nil
+		return c, manifest.StampOf(now), &last, nil
 	}
-	return manifest.StampOf(now), nil, nil
+	return c, manifest.StampOf(now), nil, nil
 }
 
 func thisHost() manifest.Host {

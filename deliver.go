@@ -8,6 +8,7 @@ import (
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/transfer"
 )
@@ -18,11 +19,15 @@ type sending struct {
 	cancel  context.CancelFunc
 }
 
-func startSending(ctx context.Context, w *writable, concurrency int) *sending {
+func startSending(ctx context.Context, w *writable, spool *localstore.Spool, concurrency int) *sending {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sending{cancel: cancel}
-	for _, r := range w.remotes {
-		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, transfer.Options{Concurrency: concurrency}))
+	for i, r := range w.remotes {
+		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, transfer.Options{
+			Concurrency: concurrency,
+			Sent:        func(h manifest.Hash) { spool.Sent(i, h) },
+			Failed:      func(err error) { spool.Broken(i, fmt.Errorf("push to %s: %w", r.name, err)) },
+		}))
 	}
 	return s
 }
@@ -89,17 +94,22 @@ func (s *session) complete(ctx context.Context, w *writable, r *place, stream *t
 	return s.pushTo(ctx, w, r, all, meter)
 }
 
-// newestFirst returns the snapshots of the local store.
+// newestFirst returns the snapshots of the local store, and those that are not whole there and that some remote lacks.
 func (s *session) newestFirst(ctx context.Context, w *writable) ([]manifest.ID, error) {
 	entries, err := w.local.Snapshots(ctx)
 	if err != nil {
 		return nil, err
 	}
+	_, owed, err := w.local.Owed(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var ids []manifest.ID
-	for _, e := range slices.Backward(entries) {
+	for _, e := range append(entries, owed...) {
 		ids = append(ids, e.ID)
 	}
-	return ids, nil
+	slices.SortFunc(ids, func(a, b manifest.ID) int { return b.Compare(a) })
+	return slices.Compact(ids), nil
 }
 
 // pushTo copies the snapshots that a remote lacks. One of which archives are nowhere to be had is named and left out, and the others
@@ -109,15 +119,30 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", r.name, err)
 	}
+	owed, owedEntries, err := w.local.Owed(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var lost []error
 	for _, id := range ids {
 		if there[id] {
 			continue
 		}
-		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter)
+		var heads []layout.Store
+		if isOwed(owedEntries, id) {
+			heads = append(heads, owed)
+		}
+		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter, heads...)
 		if err == nil {
 			done = append(done, newPushed(id, r.url, res))
 			continue
+		}
+		if damaged(err) && len(heads) > 0 {
+			if len(w.failed)+len(w.late) > 0 {
+				s.detail("%s lacks %s; a remote that was not reached may have it", r.name, id.Stamp)
+				continue
+			}
+			s.giveUp(ctx, w, id)
 		}
 		lost = append(lost, fmt.Errorf("push %s to %s: %w", id.Stamp, r.name, err))
 		if ctx.Err() != nil || !damaged(err) {
@@ -125,6 +150,19 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		}
 	}
 	return done, errors.Join(lost...)
+}
+
+func isOwed(owed []layout.Entry, id manifest.ID) bool {
+	return slices.ContainsFunc(owed, func(e layout.Entry) bool { return e.ID == id })
+}
+
+// giveUp forgets a snapshot that a remote lacks and that nobody can give to it: it would be tried each time.
+func (s *session) giveUp(ctx context.Context, w *writable, id manifest.ID) {
+	if err := w.local.Settle(ctx, id); err != nil {
+		s.warn("%s", explain(err))
+		return
+	}
+	s.warn("%s is not tried again: what it needs is neither here nor at another remote", id.Stamp)
 }
 
 func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, error) {
@@ -139,9 +177,9 @@ func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, erro
 	return there, nil
 }
 
-// copySnapshot makes a snapshot of from exist in to.
-func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter) (transfer.Result, error) {
-	snap, err := layout.OpenSnapshot(ctx, id, workers(), stores(from)...)
+// copySnapshot makes a snapshot of from exist in to. Its manifest may also be in one of heads.
+func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter, heads ...layout.Store) (transfer.Result, error) {
+	snap, err := layout.OpenSnapshot(ctx, id, workers(), append(stores(from), heads...)...)
 	if err != nil {
 		return transfer.Result{}, err
 	}
@@ -164,6 +202,9 @@ func (s *session) retain(ctx context.Context, keep int, w *writable) {
 			have[id]++
 		}
 	}
+	if err := s.settle(ctx, w, func(id manifest.ID) bool { return have[id] == len(w.remotes) }); err != nil {
+		s.warn("%s", explain(err))
+	}
 	freed, err := w.local.Retain(ctx, keep, func(id manifest.ID) bool { return have[id] == len(w.remotes) })
 	if err != nil {
 		s.warn("%s", explain(err))
@@ -171,4 +212,20 @@ func (s *session) retain(ctx context.Context, keep int, w *writable) {
 	if freed > 0 {
 		s.detail("dropped %s of local copies that every remote has", size(freed))
 	}
+}
+
+// settle forgets what was owed to the remotes and that every one has now.
+func (s *session) settle(ctx context.Context, w *writable, delivered func(manifest.ID) bool) error {
+	_, owed, err := w.local.Owed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range owed {
+		if delivered(e.ID) {
+			if err := w.local.Settle(ctx, e.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

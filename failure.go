@@ -16,6 +16,7 @@ import (
 	"lifeboat/manifest"
 	"lifeboat/remote"
 	"lifeboat/restore"
+	"lifeboat/snapshot"
 	"lifeboat/transfer"
 )
 
@@ -109,6 +110,8 @@ func classify(ctx context.Context, err error) *failure {
 		notEmpty  *restore.NotEmptyError
 		badTarget *restore.TargetError
 		dbLocked  *sqlitedb.LockedError
+		full      *localstore.FullError
+		pinned    *snapshot.PinLimitError
 	)
 	as := func(code int, kind, next string) *failure { return &failure{code, kind, err, next} }
 	switch {
@@ -135,6 +138,13 @@ func classify(ctx context.Context, err error) *failure {
 		return as(codeFailed, "permission", "mount it writable, or choose another place")
 	case errors.As(err, &dbLocked):
 		return as(codeFailed, "locked", "when that is done, run the same command again")
+	case errors.As(err, &full) && full.Cause != nil:
+		return as(codeNoSpace, "no_space", "see to the remote, or let more wait here with --spool-max SIZE; what was sent is not sent again")
+	case errors.As(err, &full):
+		return as(codeNoSpace, "no_space", "free some space there, let more wait with --spool-max SIZE, name a remote that it can be sent to, or back up fewer sources at a time with --only")
+	case errors.As(err, &pinned):
+		return as(codeNoSpace, "pin_limit", "a faster remote, or a larger spool (--spool-max SIZE), keeps it short, and --only backs up fewer sources at a time; "+
+			"--max-pin and --max-wal-growth allow more; what was sent is not sent again")
 	case damaged(err):
 		return as(codeIntegrity, "integrity", "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole")
 	case errors.Is(err, remote.ErrUnavailable):

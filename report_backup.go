@@ -28,6 +28,7 @@ type backupReport struct {
 	Seconds      float64              `json:"seconds"` // of capture and sending
 	Places       []placeName          `json:"places"`
 	NotReached   []string             `json:"not_reached,omitempty"`
+	NotLocal     string               `json:"not_local,omitempty"` // why it is not in the local store
 
 	failed []error // the remotes that do not have it
 	alone  bool    // there are none
@@ -38,6 +39,12 @@ func newBackupReport(res *snapshot.Result, local *localstore.Store) *backupRepor
 	return &backupReport{Stamp: h.Stamp, ID: res.ID.String(), App: h.App, State: h.State, Consistency: h.Consistency, Sources: h.Sources,
 		Omitted: h.Omitted, Problems: h.Problems, ProblemCount: h.ProblemCount, Files: h.Files.Count, Stats: h.Stats,
 		Places: []placeName{{"local", local.Path()}}}
+}
+
+// notLocal says that the snapshot is not in the local store, which had too little room.
+func (r *backupReport) notLocal(room int64) {
+	r.Places = []placeName{}
+	r.NotLocal = fmt.Sprintf("the spool has room for %s", size(room))
 }
 
 // finishBackup reports, and turns what is missing into an exit code.
@@ -86,6 +93,9 @@ func (r *backupReport) print(s *session) {
 			row("", p.URL)
 		}
 	}
+	if r.NotLocal != "" {
+		row("", fmt.Sprintf("not in the local store: %s", r.NotLocal))
+	}
 	for _, src := range r.Sources {
 		if src.Excluded > 0 {
 			row("excluded", fmt.Sprintf("%s of %s, each directory counted as one", count(src.Excluded, "entry"), src.Name))
@@ -103,6 +113,9 @@ func (r *backupReport) print(s *session) {
 	}
 	if r.alone {
 		s.warn("it is on this machine only, since no remote is named: give --remote URL, or say lifeboat create if that is meant")
+	}
+	if len(r.Places) == 0 {
+		s.warn("the snapshot is whole nowhere yet: part of it was sent, and the rest waits in the spool; lifeboat push completes it")
 	}
 	for _, err := range r.failed {
 		s.warn("%s", explain(err))
@@ -137,6 +150,9 @@ func (r *backupReport) took() string {
 	text := seconds(r.Seconds)
 	if r.databases() > 0 {
 		text += fmt.Sprintf("; read transactions %s at most", micros(r.Stats.PinMS*1000))
+	}
+	if r.Stats.WriterBlockMS > 0 {
+		text += fmt.Sprintf("; commits held up by %s at most", micros(r.Stats.WriterBlockMS*1000))
 	}
 	if r.Stats.WALGrowth > 0 {
 		text += fmt.Sprintf(", while the log grew by %s", size(r.Stats.WALGrowth))

@@ -397,8 +397,12 @@ func TestFailuresAreReportedAndEndEverything(t *testing.T) {
 	}
 	for name, create := range map[string]func(context.Context) (archive.Object, error){
 		"create": func(context.Context) (archive.Object, error) { return nil, errDisk },
-		"write":  func(context.Context) (archive.Object, error) { return &failing{object{s: newMemory(t)}, true, false}, nil },
-		"commit": func(context.Context) (archive.Object, error) { return &failing{object{s: newMemory(t)}, false, true}, nil },
+		"write": func(context.Context) (archive.Object, error) {
+			return &failing{object{s: newMemory(t)}, true, false}, nil
+		},
+		"commit": func(context.Context) (archive.Object, error) {
+			return &failing{object{s: newMemory(t)}, false, true}, nil
+		},
 	} {
 		w := archive.NewWriter(t.Context(), pool, archive.Options{Create: create, Limit: 1 << 20})
 		data := content(rand.New(rand.NewPCG(1, 1)), 200<<10)

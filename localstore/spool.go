@@ -19,15 +19,17 @@ import (
 // SpoolOptions say how much room a Spool has. The zero value sets no limit.
 type SpoolOptions struct {
 	Max      int64   // bytes of archives at a time; 0 means no limit
+	Before   int64   // bytes that were there before and count towards Max
 	KeepFree int64   // bytes that stay free on the file system
 	Largest  int64   // where archives end, as archive.Options.Limit
 	Ratio    float64 // of stored to captured bytes, for estimates; 0 means 1
 	Outlets  int     // how many remotes archives are sent to
+	NoOutlet error   // why there are none, if there should be
 
 	// Shed frees room by dropping something from the local store that it can do without, but no archive that inUse reports. It
 	// returns how many bytes it freed, and how many of those count towards Max; done says that there is nothing more.
 	Shed func(ctx context.Context, inUse func(manifest.Hash) bool) (freed, counted int64, done bool)
-	// Waits is told when somebody begins to wait for room, and when nobody does any more.
+	// Waits is told when somebody begins to wait for room until something was sent, and when nobody does any more.
 	Waits func(waiting bool)
 	// Free returns how many bytes are free; default diskspace.Free.
 	Free func(path string) (int64, error)
@@ -52,7 +54,7 @@ type Spool struct {
 	written  int64          // of that
 	kept     map[manifest.Hash]*waitingArchive
 	held     int64                  // bytes in kept
-	present  map[manifest.Hash]bool // archives of this snapshot that were in the store before
+	own      map[manifest.Hash]bool // every archive of this snapshot that is here or about to be, also those that were here before
 	reserved map[string]*reservation
 	broken   []error // by outlet: why it takes no more
 	shed     bool    // there is nothing left to shed
@@ -111,7 +113,7 @@ func (s *Store) Spool(opts SpoolOptions) *Spool {
 		opts.Free = diskspace.Free
 	}
 	return &Spool{store: s, opts: opts, changed: make(chan struct{}), kept: map[manifest.Hash]*waitingArchive{}, open: map[string]int{},
-		present: map[manifest.Hash]bool{}, reserved: map[string]*reservation{}, broken: make([]error, opts.Outlets)}
+		own: map[manifest.Hash]bool{}, reserved: map[string]*reservation{}, broken: make([]error, opts.Outlets)}
 }
 
 // largest is how much room an archive may need: where it ends, the index behind it, and what encoding adds to bytes that cannot be
@@ -184,7 +186,7 @@ func (s *Spool) room() int64 {
 	for _, r := range s.reserved {
 		promised += r.left
 	}
-	rest := s.opts.Max - s.held - promised
+	rest := s.opts.Max - s.opts.Before - s.held - promised
 	if free, err := s.opts.Free(s.store.path); err == nil {
 		rest = min(rest, free-s.opts.KeepFree-(promised-s.written))
 	}
@@ -193,7 +195,7 @@ func (s *Spool) room() int64 {
 
 // all returns how many bytes there would be room for if nothing of this snapshot were in the spool.
 func (s *Spool) all() int64 {
-	n := s.opts.Max
+	n := s.opts.Max - s.opts.Before
 	if free, err := s.opts.Free(s.store.path); err == nil {
 		n = min(n, free-s.opts.KeepFree+s.held+s.written)
 	}
@@ -217,6 +219,7 @@ func (s *Spool) makeRoom(ctx context.Context, n int64) bool {
 		s.held -= a.size
 		s.letGo = true
 		delete(s.kept, h)
+		delete(s.own, h)
 	}
 	return s.room() >= n
 }
@@ -226,8 +229,8 @@ func (s *Spool) dropLocal(ctx context.Context) bool {
 	if s.shed || s.opts.Shed == nil {
 		return false
 	}
-	_, counted, done := s.opts.Shed(ctx, func(h manifest.Hash) bool { return s.kept[h] != nil || s.present[h] })
-	s.opts.Max += counted
+	_, counted, done := s.opts.Shed(ctx, func(h manifest.Hash) bool { return s.own[h] })
+	s.opts.Before -= counted
 	s.shed = done
 	return true
 }
@@ -249,9 +252,11 @@ func (s *Spool) moves() bool {
 	if !s.begun {
 		return false // what is reserved is for those who have not begun either
 	}
-	if len(s.open) > 0 || len(s.reserved) > 0 {
-		return true
-	}
+	return len(s.open) > 0 || len(s.reserved) > 0 || s.sending()
+}
+
+// sending reports whether an archive is still to be sent, and will be.
+func (s *Spool) sending() bool {
 	if s.cause() != nil || s.opts.Outlets == 0 {
 		return false
 	}
@@ -265,6 +270,9 @@ func (s *Spool) moves() bool {
 
 // cause returns why nothing is sent any more, or nil.
 func (s *Spool) cause() error {
+	if s.opts.Outlets == 0 {
+		return s.opts.NoOutlet
+	}
 	for _, err := range s.broken {
 		if err == nil {
 			return nil
@@ -280,8 +288,11 @@ func (s *Spool) full(need int64) error {
 
 // wait waits for a change.
 func (s *Spool) wait(ctx context.Context) error {
-	if s.waiting++; s.waiting == 1 && s.opts.Waits != nil {
-		s.opts.Waits(true)
+	told := s.opts.Waits != nil && s.sending()
+	if told {
+		if s.waiting++; s.waiting == 1 {
+			s.opts.Waits(true)
+		}
 	}
 	changed := s.changed
 	s.mu.Unlock()
@@ -292,8 +303,10 @@ func (s *Spool) wait(ctx context.Context) error {
 		err = context.Cause(ctx)
 	}
 	s.mu.Lock()
-	if s.waiting--; s.waiting == 0 && s.opts.Waits != nil {
-		s.opts.Waits(false)
+	if told {
+		if s.waiting--; s.waiting == 0 {
+			s.opts.Waits(false)
+		}
 	}
 	return err
 }
@@ -303,6 +316,9 @@ func (s *Spool) tell() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
+
+// ArchiveLimit returns where the archives of this spool should end.
+func (s *Spool) ArchiveLimit() int64 { return s.opts.Largest }
 
 // Estimate returns how much room a number of captured bytes are likely to need.
 func (s *Spool) Estimate(captured int64) int64 {
@@ -470,17 +486,18 @@ func (o *spooled) Commit(a *manifest.Archive) error {
 		return err
 	}
 	was := err == nil
-	if err := o.Object.Commit(a); err != nil {
-		return err
-	}
 	s := o.spool
 	s.mu.Lock()
+	s.own[a.SHA256] = true // from now on, or else it would be taken for waste while it gets its name
+	s.mu.Unlock()
+	err = o.Object.Commit(a)
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.kept[a.SHA256] != nil: // the same again, from another source
-	case was:
-		s.present[a.SHA256] = true
-	default:
+	if err != nil {
+		return err
+	}
+	// Of one that was here already, or that another source has too, nothing is more than before.
+	if !was && s.kept[a.SHA256] == nil {
 		s.kept[a.SHA256] = &waitingArchive{size: a.Size, stays: o.source == "", has: make([]bool, s.opts.Outlets)}
 		s.held += a.Size
 	}

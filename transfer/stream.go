@@ -24,7 +24,9 @@ type Stream struct {
 	ended bool
 	wake  chan struct{}
 	group *errgroup.Group
-	ctx   context.Context
+
+	failed sync.Once
+	ctx    context.Context
 }
 
 // NewStream starts a Stream. Close ends it.
@@ -36,7 +38,13 @@ func NewStream(ctx context.Context, from, to layout.Store, opts Options) *Stream
 		n = DefaultConcurrency
 	}
 	for range n {
-		s.group.Go(s.work)
+		s.group.Go(func() error {
+			err := s.work()
+			if err != nil && opts.Failed != nil {
+				s.failed.Do(func() { opts.Failed(err) })
+			}
+			return err
+		})
 	}
 	return s
 }
@@ -101,6 +109,7 @@ func (s *Stream) work() error {
 			return err
 		}
 		if err == nil && info.Size == a.Size {
+			s.sent(a)
 			continue
 		}
 		if err := copyFrom(s.ctx, s.ctx, s.from, s.to, a, s.opts); err != nil {
@@ -109,5 +118,12 @@ func (s *Stream) work() error {
 		if s.opts.Progress != nil {
 			s.opts.Progress(a.Size)
 		}
+		s.sent(a)
+	}
+}
+
+func (s *Stream) sent(a needed) {
+	if s.opts.Sent != nil {
+		s.opts.Sent(a.SHA256)
 	}
 }

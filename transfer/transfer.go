@@ -33,6 +33,11 @@ type Options struct {
 	Plan        func(bytes int64) // told once how many stored bytes will be copied
 	Progress    func(bytes int64) // told of each archive that was copied; calls come from several goroutines
 
+	// A Stream tells of each archive that is in the other store, whether it was copied or was there, and once of its failure, after
+	// which it sends nothing more. Calls come from several goroutines.
+	Sent   func(h manifest.Hash)
+	Failed func(err error)
+
 	// Scratch returns the directory for archives on their way from one network to another place, when there is one; nil means
 	// the system's. Calls come from several goroutines.
 	Scratch func() (string, error)

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"lifeboat/manifest"
 )
@@ -74,10 +75,16 @@ type Limits struct {
 type Local struct {
 	Dir  string `yaml:"dir,omitempty" json:"dir,omitempty"` // absolute; "" for the usual place
 	Keep int    `yaml:"keep" json:"keep"`                   // snapshots kept locally that every remote has
+
+	SpoolMax     Size     `yaml:"spool_max,omitempty" json:"spool_max,omitempty"`           // of what waits here for a remote; 0 means most of what is free
+	MaxPin       Duration `yaml:"max_pin,omitempty" json:"max_pin,omitempty"`               // how long a database may be pinned
+	MaxWALGrowth Size     `yaml:"max_wal_growth,omitempty" json:"max_wal_growth,omitempty"` // by how much its log may grow meanwhile
 }
 
 // Default returns the configuration that holds when there is no file, and that a file adds to.
-func Default() *Config { return &Config{Local: Local{Keep: 1}} }
+func Default() *Config {
+	return &Config{Local: Local{Keep: 1, MaxPin: Duration(time.Hour), MaxWALGrowth: 1 << 30}}
+}
 
 // ErrNoApp says that nothing names the application.
 var ErrNoApp = errors.New("the application has no name: give --app NAME")

@@ -137,6 +137,9 @@ func (p *parser) local(n *yaml.Node) {
 	at := p.mapping(n, "local",
 		field{"dir", p.text("dir", &l.Dir)},
 		field{"keep", p.count("keep", &l.Keep)},
+		field{"spool_max", quantity(p.reader, "spool_max", ParseSpool, &l.SpoolMax)},
+		field{"max_pin", quantity(p.reader, "max_pin", ParseMaxPin, &l.MaxPin)},
+		field{"max_wal_growth", quantity(p.reader, "max_wal_growth", ParseMaxWALGrowth, &l.MaxWALGrowth)},
 	)
 	if l.Dir != "" {
 		l.Dir = p.path(at["dir"], l.Dir)

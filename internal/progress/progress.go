@@ -10,6 +10,7 @@ type Meter struct {
 	phase       atomic.Pointer[string]
 	total, done atomic.Int64 // bytes
 	files       atomic.Int64
+	waiting     atomic.Pointer[string]
 }
 
 // Begin starts a phase: "capture", "send". total is how many bytes it is expected to handle; 0 if nobody knows.
@@ -44,11 +45,19 @@ func (m *Meter) File() {
 	}
 }
 
+// Wait says what the operation is waiting for; "" that it goes on.
+func (m *Meter) Wait(what string) {
+	if m != nil {
+		m.waiting.Store(&what)
+	}
+}
+
 // A Reading is what a meter shows at one moment.
 type Reading struct {
 	Phase       string // "" before the first Begin
 	Total, Done int64  // bytes; Total is 0 when nobody knows
 	Files       int64
+	Waiting     string // for what; "" when it is not
 }
 
 // Read returns the figures.
@@ -59,6 +68,9 @@ func (m *Meter) Read() Reading {
 	r := Reading{Total: m.total.Load(), Done: m.done.Load(), Files: m.files.Load()}
 	if p := m.phase.Load(); p != nil {
 		r.Phase = *p
+	}
+	if p := m.waiting.Load(); p != nil {
+		r.Waiting = *p
 	}
 	return r
 }
