@@ -284,8 +284,8 @@ lifeboat: not enough space at $W/tmp/lifeboat-…: 1.0 MiB needed, 0 B free
 lifeboat: not enough space at $W/small: 1.0 MiB needed, 64 KiB free
   next: free some space there, or choose another place: --store, --remote, --target or TMPDIR`},
 	{name: "a local store that has become full", setup: fullStore, args: "backup app --app app --store small", changes: []string{"small/archives"}, code: 15, kind: "no_space", says: `
-lifeboat: source app: write an archive: write a file in $W/small/archives: no space left on device
-  next: free some space there, or choose another place: --store, --remote, --target or TMPDIR`},
+lifeboat: source app: write an archive: the spool in $W/small is full: it has room for 1.1 MiB
+  next: free some space there, let more wait with --spool-max SIZE, name a remote that it can be sent to, or back up fewer sources at a time with --only`},
 	{name: "a full remote", setup: full("small", 64<<10), args: "backup app --app app --remote small", code: 15, changes: []string{"state"}, says: `
 warning: not enough space at $W/small: 1.0 MiB needed, 64 KiB free; free some space there, or choose another place: --store, --remote, --target or TMPDIR
 warning: that remote lacks this snapshot; the next backup, or lifeboat push, sends it`},
