@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -72,7 +73,16 @@ func (r Rate) String() string { return Size(r).String() + "/s" }
 // MarshalText writes the rate to the byte.
 func (r Rate) MarshalText() ([]byte, error) { return Size(r).MarshalText() }
 
-// Quantities are written as text.
+// In JSON, times are numbers of seconds, and sizes and rates numbers of bytes.
+
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(max(0, time.Duration(d)).Seconds())
+}
+
+func (s Size) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, int64(s), 10), nil }
+func (r Rate) MarshalJSON() ([]byte, error) { return Size(r).MarshalJSON() }
+
+// Quantities are written as text elsewhere.
 var _ = []encoding.TextMarshaler{Duration(0), Size(0), Rate(0)}
 
 // quantity reads a value that has a unit.
