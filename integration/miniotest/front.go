@@ -1,8 +1,7 @@
 package miniotest
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -45,7 +44,7 @@ func (s *Server) Front(t testing.TB, v Vendor) *Front {
 		},
 		ModifyResponse: v.Answer,
 		FlushInterval:  -1, // what a body that breaks off has brought arrives
-		ErrorLog:       log.New(io.Discard, "", 0),
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,7 +55,7 @@ func (s *Server) Front(t testing.TB, v Vendor) *Front {
 			forward.ServeHTTP(w, r)
 		}
 	}))
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes are what is tested
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // failed handshakes are what is tested
 	if v.TLS {
 		server.StartTLS()
 		f.Certificate = server.Certificate().Raw
