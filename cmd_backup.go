@@ -52,6 +52,7 @@ func createFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "exclude-file", Usage: "read patterns from `FILE`, one a line; may be repeated"},
 		&cli.BoolFlag{Name: "exclude-caches", Usage: "leave out what is in directories that have a CACHEDIR.TAG"},
 		&cli.BoolFlag{Name: "one-file-system", Usage: "leave out what is mounted below a PATH"},
+		memoryFlag(),
 		waitFlag(),
 	}, spoolFlags()...)
 }
@@ -142,7 +143,7 @@ func (s *session) capture(ctx context.Context, sources []snapshot.Source, meter 
 	if s.showsProgress() {
 		defer estimate(ctx, sources, meter)()
 	}
-	opts.Meter = meter
+	opts.Meter, opts.Workers = meter, s.limits.workers
 	return snapshot.Take(ctx, sources, opts)
 }
 

@@ -37,7 +37,7 @@ func restoreFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source, path or `PATTERN`; may be repeated"},
 		&cli.StringFlag{Name: "owner", Value: string(restore.OwnerAuto), Usage: "files become those of the recorded owners by `HOW`: auto, names, numbers; or current: yours"},
 		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits, and security.* and trusted.* attributes"},
-		downloadFlag(), concurrencyFlag("4"),
+		downloadFlag(), concurrencyFlag("4"), memoryFlag(),
 		&cli.BoolFlag{Name: "in-place", Hidden: true}, // a later version's; refused, and so is the next
 		&cli.BoolFlag{Name: "confirm-service-stopped", Hidden: true},
 	}

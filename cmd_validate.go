@@ -32,7 +32,7 @@ func validateFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "read-data", Usage: "read and check every byte"},
 		&cli.BoolFlag{Name: "all", Usage: "check every snapshot"},
 		&cli.StringFlag{Name: "scratch", Usage: "`DIR` for databases while they are checked (default: the system's temporary directory)"},
-		downloadFlag(), concurrencyFlag("one for each processor"),
+		downloadFlag(), concurrencyFlag("one for each processor"), memoryFlag(),
 	}
 }
 
@@ -122,7 +122,7 @@ func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids 
 	for _, id := range ids {
 		for _, store := range catalog.Where(id) {
 			r, err := validate.Check(ctx, id, store, validate.Options{
-				ReadData: s.c.Bool("read-data"), Scratch: scratch, Workers: cmp.Or(s.limits.Concurrency, workers()), Meter: meter,
+				ReadData: s.c.Bool("read-data"), Scratch: scratch, Workers: cmp.Or(s.limits.Concurrency, s.limits.workers), Meter: meter,
 			})
 			if err != nil {
 				return nil, err

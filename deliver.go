@@ -179,7 +179,7 @@ func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, erro
 
 // copySnapshot makes a snapshot of from exist in to. Its manifest may also be in one of heads.
 func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter, heads ...layout.Store) (transfer.Result, error) {
-	snap, err := layout.OpenSnapshot(ctx, id, workers(), append(stores(from), heads...)...)
+	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, append(stores(from), heads...)...)
 	if err != nil {
 		return transfer.Result{}, err
 	}

@@ -133,7 +133,7 @@ func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*p
 	if err != nil {
 		return nil, nil, err
 	}
-	snap, err := layout.OpenSnapshot(ctx, id, workers(), stores(has)...)
+	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, stores(has)...)
 	return snap, has, err
 }
 

@@ -29,6 +29,7 @@ func sendFlags() []cli.Flag { return []cli.Flag{uploadFlag(), downloadFlag(), co
 type limits struct {
 	config.Limits
 	retryFor config.Duration
+	workers  int            // that encode or decode at once
 	up, down remote.Limiter // shared by all remotes; nil: as fast as it goes
 }
 
@@ -45,6 +46,12 @@ func (s *session) limit(cfg *config.Config) error {
 	}
 	if err == nil {
 		err = override(s, "concurrency", config.ParseConcurrency, &l.Concurrency)
+	}
+	if err == nil {
+		err = override(s, "max-memory", config.ParseSize, &l.Memory)
+	}
+	if err == nil {
+		err = l.bound()
 	}
 	if err == nil {
 		err = override(s, "retry-for", config.ParseDuration, &l.retryFor)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -34,9 +33,6 @@ func newSession(c *cli.Context, u *ui, env environ.Env) *session {
 	u.progress = cmp.Or(c.String("progress"), "auto")
 	return &session{ui: u, c: c, env: env, now: env.Now}
 }
-
-// workers is how many frames are decoded at once.
-func workers() int { return runtime.GOMAXPROCS(0) }
 
 // config reads the configuration and puts what the command line says in its place.
 func (s *session) config(paths []string) (*config.Config, error) {

@@ -26,9 +26,12 @@ type frame struct {
 // frames beside those.
 const maxWriters = 8
 
+// mostWorkers is how many processors encode at most. These keep up with what reads databases and disks, and each takes some 10 MiB.
+const mostWorkers = 4
+
 // PoolOptions are choices that have a good default.
 type PoolOptions struct {
-	Workers int       // processors that encode; 0 means all
+	Workers int       // processors that encode; 0 means all. There are never more than mostWorkers
 	Level   zst.Level // of compression
 }
 
@@ -38,6 +41,7 @@ func NewPool(opts PoolOptions) (*Pool, error) {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
 	}
+	n = min(n, mostWorkers)
 	enc, err := zst.NewEncoder(opts.Level, n)
 	if err != nil {
 		return nil, err

@@ -49,7 +49,8 @@ func makeDatabase(t *testing.T, path string, mib int) {
 
 const (
 	databaseMiB = 300
-	memoryMiB   = 200 // the bound that is promised
+	memoryMiB   = 160 // the bound that is promised
+	tightMiB    = 80  // and with --max-memory
 	fileMiB     = 48  // no file that a backup writes is larger: an archive, and no copy of the database
 )
 
@@ -75,6 +76,11 @@ func TestBoundedMemoryAndNoCopyOfADatabase(t *testing.T) {
 
 	target := filepath.Join(m.home, "restored")
 	checkMemory(t, m.command("restore", "latest", "--remote", remote, "--target", target), memoryMiB)
+
+	tight := fmt.Sprintf("--max-memory=%dMiB", tightMiB)
+	other := filepath.Join(t.TempDir(), "other")
+	checkMemory(t, m.command("backup", dir, "--remote", other, "--app", "remote", tight), tightMiB)
+	checkMemory(t, m.command("restore", "latest", "--remote", other, "--target", target+"2", "--app", "remote", tight), tightMiB)
 	var l struct{ Valid bool }
 	m.must(&l, "validate", "--remote", remote)
 }

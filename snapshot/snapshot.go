@@ -83,6 +83,7 @@ type Options struct {
 
 	Scratch  string        // directory for temporary files; default the system's
 	LockWait time.Duration // how long to wait for a database that somebody has locked; 0 means 10 seconds
+	Workers  int           // processors that compress; 0 as archive.PoolOptions says
 	Meter    *progress.Meter
 	Now      func() time.Time // default time.Now
 }
@@ -122,7 +123,7 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 		return nil, fmt.Errorf("make a scratch directory: %w", err)
 	}
 	defer os.RemoveAll(t.scratch)
-	if t.pool, err = archive.NewPool(archive.PoolOptions{}); err != nil {
+	if t.pool, err = archive.NewPool(archive.PoolOptions{Workers: t.opts.Workers}); err != nil {
 		return nil, err
 	}
 	if err := t.open(sources); err != nil {
