@@ -45,7 +45,9 @@ func ParseSize(text string) (Size, error) {
 	return Size(n), nil
 }
 
-func (s Size) String() string { return strings.Replace(strings.ReplaceAll(humanize.IBytes(uint64(s)), " ", ""), ".0", "", 1) }
+func (s Size) String() string {
+	return strings.Replace(strings.ReplaceAll(humanize.IBytes(uint64(s)), " ", ""), ".0", "", 1)
+}
 
 // MarshalText writes the size to the byte.
 func (s Size) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%dB", int64(s)), nil }
