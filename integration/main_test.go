@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(writerDir); dir != "" {
 		os.Exit(beApplication(dir))
 	}
+	if path := os.Getenv(holderOf); path != "" {
+		os.Exit(beHolder(path))
+	}
 	if os.Getenv(measure) != "" {
 		os.Exit(beMeasure())
 	}

@@ -172,16 +172,11 @@ func (d *Dir) Now(ctx context.Context) (_ time.Time, err error) {
 		return time.Time{}, err
 	}
 	r.Close()
-	f, err := durable.Create(d.path)
+	now, err := durable.Clock(d.path)
 	if err != nil {
 		return time.Now(), nil
 	}
-	defer f.Discard()
-	fi, err := f.Stat()
-	if err != nil {
-		return time.Time{}, err
-	}
-	return fi.ModTime(), nil
+	return now, nil
 }
 
 // file returns where the object of a valid key lies.

@@ -125,6 +125,9 @@ func (st *staging) makeDir() error {
 		if err := st.makeParents(parent); err != nil {
 			return err
 		}
+	}
+	durable.SweepDirs(parent, layout.StagingPrefix)
+	if st.old == nil {
 		return st.makeIn(parent)
 	}
 	// Only a rename can tell whether a rename works: a bind mount is on the same device and refuses it all the same.
@@ -142,9 +145,7 @@ func (st *staging) makeDir() error {
 	return nil
 }
 
-// makeIn makes the staging directory, after those that killed restores have left.
 func (st *staging) makeIn(parent string) (err error) {
-	durable.SweepDirs(parent, layout.StagingPrefix)
 	if st.held, err = durable.MakeTempDir(parent, layout.StagingPrefix+"*"); err == nil {
 		st.dir = st.held.Path
 	}

@@ -61,7 +61,7 @@ func run(p Program) (*Result, error) {
 		defer output[i].Close()
 	}
 	pid, err := syscall.ForkExec(p.Path, append([]string{p.Path}, p.Args...), &syscall.ProcAttr{
-		Dir: p.Dir, Env: p.Env, Files: []uintptr{null.Fd(), output[0].Fd(), output[1].Fd()}, Sys: &syscall.SysProcAttr{Ptrace: true},
+		Dir: p.Dir, Env: p.Env, Files: []uintptr{null.Fd(), output[0].Fd(), output[1].Fd()}, Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", p.Path, err)
@@ -102,11 +102,11 @@ func run(p Program) (*Result, error) {
 	return res, nil
 }
 
-// wait returns the next thread of the program at which something happened. The flag that restricts it to children of this thread
-// leaves those of the rest of the process alone.
-func wait() (tid int, ws syscall.WaitStatus, err error) {
+// wait returns the next thread of the program at which something happened. The program has a process group of its own, so that the other
+// children of this process are left alone.
+func (t *tracer) wait() (tid int, ws syscall.WaitStatus, err error) {
 	for {
-		tid, err = syscall.Wait4(-1, &ws, unix.WALL|unix.WNOTHREAD, nil)
+		tid, err = syscall.Wait4(-t.pid, &ws, unix.WALL|unix.WNOTHREAD, nil)
 		if !errors.Is(err, syscall.EINTR) {
 			return tid, ws, err
 		}
@@ -114,7 +114,7 @@ func wait() (tid int, ws syscall.WaitStatus, err error) {
 }
 
 func (t *tracer) follow() error {
-	tid, ws, err := wait()
+	tid, ws, err := t.wait()
 	if err != nil || tid != t.pid || !ws.Stopped() {
 		return fmt.Errorf("it did not begin: %v, %w", ws, err)
 	}
@@ -124,7 +124,7 @@ func (t *tracer) follow() error {
 	}
 	t.resume(tid, 0)
 	for {
-		tid, ws, err := wait()
+		tid, ws, err := t.wait()
 		if errors.Is(err, syscall.ECHILD) {
 			return nil
 		}
