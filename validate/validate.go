@@ -144,8 +144,9 @@ func (c *checker) found(err error, f Finding) error {
 func aboutData(err error) bool {
 	var damage *archive.DamageError
 	var format *manifest.FormatError
+	var scratch *fs.PathError // stores name their objects themselves
 	switch {
-	case errors.As(err, &format), errors.Is(err, remote.ErrUnavailable):
+	case errors.As(err, &format), errors.As(err, &scratch), errors.Is(err, remote.ErrUnavailable):
 		return false
 	case errors.As(err, &damage):
 		return true

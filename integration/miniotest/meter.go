@@ -34,12 +34,20 @@ func sleep(n int, rate int64) {
 type meter struct {
 	io.ReadCloser
 	rate int64
+	cut  int64        // fail when so many were read; 0 does not
 	n    atomic.Int64 // the transport may still read when the answer is there
 }
 
 func (m *meter) Read(p []byte) (int, error) {
 	if m.rate > 0 && len(p) > pace {
 		p = p[:pace]
+	}
+	if m.cut > 0 {
+		left := m.cut - m.n.Load()
+		if left <= 0 {
+			return 0, errInjected
+		}
+		p = p[:min(int64(len(p)), left)]
 	}
 	n, err := m.ReadCloser.Read(p)
 	m.n.Add(int64(n))

@@ -58,6 +58,7 @@ type Action struct {
 	Delay  time.Duration // before anything else happens; nothing of the body is read meanwhile
 	Rate   int64         // bytes per second of either body; 0 does not slow it down
 	Cut    int64         // cut the connection after so many bytes of the answer's body; 0 does not
+	CutPut int64         // cut the connections, to either side, after so many bytes of the request's body; 0 does not
 }
 
 // Fail says whether and when a request fails.
@@ -174,7 +175,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if inject != nil {
 		act = inject(n, r)
 	}
-	body := &meter{ReadCloser: r.Body, rate: act.Rate}
+	body := &meter{ReadCloser: r.Body, rate: act.Rate, cut: act.CutPut}
 	answer := &recorder{ResponseWriter: w, act: act}
 	defer func() { // also when the connection is cut, which is a panic
 		p.mu.Lock()

@@ -1,0 +1,266 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"lifeboat/integration/miniotest"
+	"lifeboat/internal/durable"
+	"lifeboat/internal/environ"
+	"lifeboat/internal/snaptest"
+)
+
+// A wire is a command's way to a real S3 server on which requests come to harm.
+type wire struct {
+	t      *testing.T
+	proxy  *miniotest.Proxy
+	bucket string
+	n      int // of worlds so far
+}
+
+// A wireWorld is a local store, an application and a place in the bucket, each new.
+type wireWorld struct {
+	*wire
+	dir    string
+	remote string
+	tree   map[string]snaptest.Entry
+	env    map[string]string
+}
+
+func (w *wire) world(t *testing.T) *wireWorld {
+	t.Helper()
+	w.n++
+	x := &wireWorld{wire: w, dir: t.TempDir(), remote: fmt.Sprintf("s3://%s/%d", w.bucket, w.n)}
+	for name, text := range map[string]string{"app/one": strings.Repeat("one ", 500), "app/sub/two": "two"} {
+		path := filepath.Join(x.dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(x.dir, "tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	x.tree = snaptest.Walk(t, filepath.Join(x.dir, "app"))
+	x.env = map[string]string{"HOME": x.dir, "STATE_DIRECTORY": filepath.Join(x.dir, "store"), "TMPDIR": filepath.Join(x.dir, "tmp"), "LIFEBOAT_PROGRESS": "none", "LIFEBOAT_RETRY_FOR": "400ms"}
+	for _, v := range w.proxy.Env() {
+		name, value, _ := strings.Cut(v, "=")
+		x.env[name] = value
+	}
+	return x
+}
+
+// run runs a command in this process.
+func (x *wireWorld) run(args ...string) (code int, stderr string) {
+	var out, errs bytes.Buffer
+	env := environ.Env{OS: "linux", UID: os.Geteuid(), Dir: x.dir, Getenv: func(name string) string { return x.env[name] }}
+	code = run(context.Background(), append([]string{"lifeboat"}, args...), env, &out, &errs)
+	return code, errs.String()
+}
+
+func (x *wireWorld) must(t *testing.T, args ...string) {
+	t.Helper()
+	if code, errs := x.run(args...); code != 0 {
+		t.Errorf("lifeboat %s: exit code %d\n%s", strings.Join(args, " "), code, errs)
+	}
+}
+
+func (x *wireWorld) target() string { return filepath.Join(x.dir, "parent", "target") }
+
+// onlyRemote are the flags under which the local store does not count.
+func (x *wireWorld) onlyRemote(args ...string) []string {
+	return append(args, "--app", "app", "--remote", x.remote, "--store", filepath.Join(x.dir, "none"))
+}
+
+// back fails the test unless the newest snapshot comes back whole from one place.
+func (x *wireWorld) back(t *testing.T, args ...string) {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "target")
+	x.must(t, append([]string{"restore", "latest", "--target", target}, args...)...)
+	if !t.Failed() {
+		x.same(t, filepath.Join(target, "app"))
+	}
+}
+
+func (x *wireWorld) same(t *testing.T, dir string) {
+	t.Helper()
+	if d := snaptest.Diff(x.tree, snaptest.Walk(t, dir), 0); d != "" {
+		t.Errorf("what came back is not what was there: %s", d)
+	}
+}
+
+// clean fails the test if something is left that no command works on any more.
+func (x *wireWorld) clean(t *testing.T) {
+	t.Helper()
+	snaptest.NoLitter(t, x.dir)
+	snaptest.Empty(t, filepath.Join(x.dir, "tmp"))
+	beside, _ := os.ReadDir(filepath.Dir(x.target()))
+	for _, e := range beside {
+		if e.Name() != "target" {
+			t.Errorf("%s was left beside the target", e.Name())
+		}
+	}
+}
+
+// A wireScene is a command, and what it must have brought about when it reports success.
+type wireScene struct {
+	name  string
+	setup func(t *testing.T, x *wireWorld)
+	args  func(x *wireWorld) []string
+	done  func(t *testing.T, x *wireWorld)
+}
+
+func wireScenes() []wireScene {
+	backup := func(x *wireWorld) []string { return []string{"backup", "app", "--app", "app", "--remote", x.remote} }
+	create := func(*wireWorld) []string { return []string{"create", "app", "--app", "app"} }
+	inRemote := func(t *testing.T, x *wireWorld) { x.back(t, x.onlyRemote()...) }
+	elsewhere := func(t *testing.T, x *wireWorld) {
+		x.must(t, backup(x)...)
+		if err := os.RemoveAll(filepath.Join(x.dir, "store")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nothing := func(*testing.T, *wireWorld) {}
+	return []wireScene{
+		{"first backup", nothing, backup, inRemote},
+		{"later backup", func(t *testing.T, x *wireWorld) { x.must(t, backup(x)...); x.must(t, create(x)...) }, backup, inRemote},
+		{"push", func(t *testing.T, x *wireWorld) { x.must(t, create(x)...) }, func(x *wireWorld) []string {
+			return []string{"push", "--app", "app", "--remote", x.remote}
+		}, inRemote},
+		{"pull", elsewhere, func(x *wireWorld) []string { return []string{"pull", "latest", "--app", "app", "--remote", x.remote} },
+			func(t *testing.T, x *wireWorld) { x.back(t, "--app", "app") }},
+		{"restore", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("restore", "latest", "--target", x.target()) },
+			func(t *testing.T, x *wireWorld) { x.same(t, filepath.Join(x.target(), "app")) }},
+		{"validate", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("validate", "--read-data") }, nothing},
+		{"list", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("list") }, nothing},
+	}
+}
+
+// wireFaults are the ways in which a request comes to harm.
+var wireFaults = []struct {
+	name   string
+	action miniotest.Action
+	lasts  bool // and so do all later ones
+}{
+	{"connection cut before", miniotest.Action{Fail: miniotest.Before}, false},
+	{"answer lost", miniotest.Action{Fail: miniotest.After}, false},
+	{"500 before", miniotest.Action{Fail: miniotest.Before, Status: 500, Code: "InternalError"}, false},
+	{"500 after", miniotest.Action{Fail: miniotest.After, Status: 500, Code: "InternalError"}, false},
+	{"503 SlowDown", miniotest.Action{Fail: miniotest.Before, Status: 503, Code: "SlowDown"}, false},
+	{"answer cut in the middle", miniotest.Action{Cut: 60}, false},
+	{"upload cut in the middle", miniotest.Action{CutPut: 60}, false},
+	{"connections cut from there on", miniotest.Action{Fail: miniotest.Before}, true},
+	{"answers lost from there on", miniotest.Action{Fail: miniotest.After}, true},
+	{"503 from there on", miniotest.Action{Fail: miniotest.Before, Status: 503, Code: "SlowDown"}, true},
+}
+
+var panicked = regexp.MustCompile(`(?m)^(panic:|goroutine \d+|fatal error:)`)
+
+// Whatever becomes of one request, the command repeats it and succeeds. When requests go on failing, it ends with exit code 14 and one
+// clear message, and says success only if all is done; what is listed validates, nothing is left behind, and the next run succeeds.
+func TestRequestsFail(t *testing.T) {
+	server := miniotest.Start(t)
+	few := 4
+	every := os.Getenv("LIFEBOAT_TEST_EXHAUSTIVE") != ""
+	var mu sync.Mutex
+	rows := map[string]int{}
+	t.Run("scenes", func(t *testing.T) {
+		for _, s := range wireScenes() {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				proxy := server.Proxy(t)
+				w := &wire{t: t, proxy: proxy, bucket: proxy.Bucket(t)}
+				for _, f := range wireFaults {
+					t.Run(f.name, func(t *testing.T) {
+						first, stride := 0, 1
+						for at := 0; ; at += stride {
+							x := w.world(t)
+							s.setup(t, x)
+							proxy.Reset()
+							hit := false
+							proxy.Inject(func(n int, r *http.Request) miniotest.Action {
+								if n == at || f.lasts && n >= at {
+									mu.Lock()
+									hit = true
+									mu.Unlock()
+									return f.action
+								}
+								return miniotest.Action{}
+							})
+							code, errs := x.run(s.args(x)...)
+							requests := len(proxy.Requests())
+							proxy.Inject(nil)
+							mu.Lock()
+							struck := hit
+							rows[fmt.Sprintf("%s, %s: exit code %d", s.name, f.name, code)]++
+							mu.Unlock()
+							x.after(t, s, code, errs, f.lasts)
+							if t.Failed() {
+								t.Fatalf("that was request %d of %d; exit code %d\n%s", at, requests, code, errs)
+							}
+							if !struck {
+								break
+							}
+							if stride == 1 && !every && at == first {
+								stride = max(1, requests/few)
+								at = rand.N(stride)
+							}
+						}
+					})
+				}
+			})
+		}
+	})
+	var lines []string
+	all := 0
+	for row, n := range rows {
+		lines = append(lines, fmt.Sprintf("%-64s %d", row, n))
+		all += n
+	}
+	slices.Sort(lines)
+	t.Logf("%d runs of commands; every request: %v; misses 0 unless the test failed\n%s", all, every, strings.Join(lines, "\n"))
+}
+
+// after looks at the world after a command that came to harm, and runs it again.
+func (x *wireWorld) after(t *testing.T, s wireScene, code int, errs string, lasts bool) {
+	t.Helper()
+	x.clean(t)
+	switch {
+	case code == 0:
+		s.done(t, x)
+	case code != codeRemote || !lasts:
+		t.Errorf("exit code %d", code)
+	case strings.Count(errs, "lifeboat: ")+strings.Count(errs, "warning: ") == 0 || panicked.MatchString(errs):
+		t.Error("no clear message")
+	}
+	if _, err := os.Stat(x.target()); code != 0 && err == nil {
+		t.Error("the target is there")
+	}
+	if code, errs := x.run("validate", "--all", "--read-data", "--app", "app", "--remote", x.remote); code != 0 && code != codeNoStore {
+		t.Errorf("what is listed does not validate: exit code %d\n%s", code, errs)
+	}
+	if code == 0 {
+		if err := durable.RemoveAll(x.target()); err != nil {
+			t.Error(err)
+		}
+	}
+	if code != 0 || lasts {
+		x.must(t, s.args(x)...)
+		s.done(t, x)
+	}
+	x.clean(t)
+}
