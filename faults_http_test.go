@@ -14,7 +14,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeboat/integration/miniotest"
 	"lifeboat/internal/durable"
@@ -24,10 +27,10 @@ import (
 
 // A wire is a command's way to a real S3 server on which requests come to harm.
 type wire struct {
-	t      *testing.T
 	proxy  *miniotest.Proxy
 	bucket string
 	n      int // of worlds so far
+	mu     sync.Mutex
 }
 
 // A wireWorld is a local store, an application and a place in the bucket, each new.
@@ -41,8 +44,11 @@ type wireWorld struct {
 
 func (w *wire) world(t *testing.T) *wireWorld {
 	t.Helper()
+	w.mu.Lock()
 	w.n++
-	x := &wireWorld{wire: w, dir: t.TempDir(), remote: fmt.Sprintf("s3://%s/%d", w.bucket, w.n)}
+	n := w.n
+	w.mu.Unlock()
+	x := &wireWorld{wire: w, dir: t.TempDir(), remote: fmt.Sprintf("s3://%s/%d", w.bucket, n)}
 	for name, text := range map[string]string{"app/one": strings.Repeat("one ", 500), "app/sub/two": "two"} {
 		path := filepath.Join(x.dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -56,7 +62,7 @@ func (w *wire) world(t *testing.T) *wireWorld {
 		t.Fatal(err)
 	}
 	x.tree = snaptest.Walk(t, filepath.Join(x.dir, "app"))
-	x.env = map[string]string{"HOME": x.dir, "STATE_DIRECTORY": filepath.Join(x.dir, "store"), "TMPDIR": filepath.Join(x.dir, "tmp"), "LIFEBOAT_PROGRESS": "none", "LIFEBOAT_RETRY_FOR": "400ms"}
+	x.env = map[string]string{"HOME": x.dir, "STATE_DIRECTORY": filepath.Join(x.dir, "store"), "TMPDIR": filepath.Join(x.dir, "tmp")}
 	for _, v := range w.proxy.Env() {
 		name, value, _ := strings.Cut(v, "=")
 		x.env[name] = value
@@ -122,6 +128,7 @@ type wireScene struct {
 	setup func(t *testing.T, x *wireWorld)
 	args  func(x *wireWorld) []string
 	done  func(t *testing.T, x *wireWorld)
+	reads bool // it changes nothing in the bucket, so that one world does for many runs
 }
 
 func wireScenes() []wireScene {
@@ -136,26 +143,28 @@ func wireScenes() []wireScene {
 	}
 	nothing := func(*testing.T, *wireWorld) {}
 	return []wireScene{
-		{"first backup", nothing, backup, inRemote},
-		{"later backup", func(t *testing.T, x *wireWorld) { x.must(t, backup(x)...); x.must(t, create(x)...) }, backup, inRemote},
+		{"first backup", nothing, backup, inRemote, false},
+		{"later backup", func(t *testing.T, x *wireWorld) { x.must(t, backup(x)...); x.must(t, create(x)...) }, backup, inRemote, false},
 		{"push", func(t *testing.T, x *wireWorld) { x.must(t, create(x)...) }, func(x *wireWorld) []string {
 			return []string{"push", "--app", "app", "--remote", x.remote}
-		}, inRemote},
+		}, inRemote, false},
 		{"pull", elsewhere, func(x *wireWorld) []string { return []string{"pull", "latest", "--app", "app", "--remote", x.remote} },
-			func(t *testing.T, x *wireWorld) { x.back(t, "--app", "app") }},
+			func(t *testing.T, x *wireWorld) { x.back(t, "--app", "app") }, true},
 		{"restore", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("restore", "latest", "--target", x.target()) },
-			func(t *testing.T, x *wireWorld) { x.same(t, filepath.Join(x.target(), "app")) }},
-		{"validate", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("validate", "--read-data") }, nothing},
-		{"list", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("list") }, nothing},
+			func(t *testing.T, x *wireWorld) { x.same(t, filepath.Join(x.target(), "app")) }, true},
+		{"validate", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("validate", "--read-data") }, nothing, true},
+		{"list", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("list") }, nothing, true},
 	}
 }
 
 // wireFaults are the ways in which a request comes to harm.
-var wireFaults = []struct {
+type wireFault struct {
 	name   string
 	action miniotest.Action
 	lasts  bool // and so do all later ones
-}{
+}
+
+var wireFaults = []wireFault{
 	{"connection cut before", miniotest.Action{Fail: miniotest.Before}, false},
 	{"answer lost", miniotest.Action{Fail: miniotest.After}, false},
 	{"500 before", miniotest.Action{Fail: miniotest.Before, Status: 500, Code: "InternalError"}, false},
@@ -174,65 +183,91 @@ var panicked = regexp.MustCompile(`(?m)^(panic:|goroutine \d+|fatal error:)`)
 // clear message, and says success only if all is done; what is listed validates, nothing is left behind, and the next run succeeds.
 func TestRequestsFail(t *testing.T) {
 	server := miniotest.Start(t)
-	few := 4
-	every := os.Getenv("LIFEBOAT_TEST_EXHAUSTIVE") != ""
-	var mu sync.Mutex
-	rows := map[string]int{}
-	t.Run("scenes", func(t *testing.T) {
-		for _, s := range wireScenes() {
-			t.Run(s.name, func(t *testing.T) {
-				t.Parallel()
-				proxy := server.Proxy(t)
-				w := &wire{t: t, proxy: proxy, bucket: proxy.Bucket(t)}
-				for _, f := range wireFaults {
-					t.Run(f.name, func(t *testing.T) {
-						first, stride := 0, 1
-						for at := 0; ; at += stride {
-							x := w.world(t)
-							s.setup(t, x)
-							proxy.Reset()
-							hit := false
-							proxy.Inject(func(n int, r *http.Request) miniotest.Action {
-								if n == at || f.lasts && n >= at {
-									mu.Lock()
-									hit = true
-									mu.Unlock()
-									return f.action
-								}
-								return miniotest.Action{}
-							})
-							code, errs := x.run(s.args(x)...)
-							requests := len(proxy.Requests())
-							proxy.Inject(nil)
-							mu.Lock()
-							struck := hit
-							rows[fmt.Sprintf("%s, %s: exit code %d", s.name, f.name, code)]++
-							mu.Unlock()
-							x.after(t, s, code, errs, f.lasts)
-							if t.Failed() {
-								t.Fatalf("that was request %d of %d; exit code %d\n%s", at, requests, code, errs)
-							}
-							if !struck {
-								break
-							}
-							if stride == 1 && !every && at == first {
-								stride = max(1, requests/few)
-								at = rand.N(stride)
-							}
-						}
-					})
-				}
+	// Flags take these from the environment of the process, for all worlds.
+	t.Setenv("LIFEBOAT_RETRY_FOR", "400ms")
+	t.Setenv("LIFEBOAT_PROGRESS", "none")
+	y := &wireTally{rows: map[string]int{}}
+	var all errgroup.Group
+	all.SetLimit(8) // they wait more than they work
+	for _, s := range wireScenes() {
+		for _, f := range wireFaults {
+			all.Go(func() error {
+				t.Run(s.name+", "+f.name, func(t *testing.T) {
+					proxy := server.Proxy(t)
+					s.struck(t, &wire{proxy: proxy, bucket: proxy.Bucket(t)}, f, y)
+				})
+				return nil
 			})
 		}
-	})
+	}
+	all.Wait()
+	t.Log(y)
+}
+
+// everyRequest says whether each request comes to harm, or about so many of those of one command.
+func everyRequest() (every bool, few int) { return os.Getenv("LIFEBOAT_TEST_EXHAUSTIVE") != "", 2 }
+
+// struck runs the command until no request of it comes to harm any more.
+func (s wireScene) struck(t *testing.T, w *wire, f wireFault, y *wireTally) {
+	every, few := everyRequest()
+	stride := 1
+	var x *wireWorld
+	for at := 0; ; at += stride {
+		if x == nil || !s.reads {
+			x = w.world(t)
+			s.setup(t, x)
+		}
+		w.proxy.Reset()
+		var hit atomic.Bool
+		w.proxy.Inject(func(n int, r *http.Request) miniotest.Action {
+			if n == at || f.lasts && n >= at {
+				hit.Store(true)
+				return f.action
+			}
+			return miniotest.Action{}
+		})
+		code, errs := x.run(s.args(x)...)
+		requests := len(w.proxy.Requests())
+		w.proxy.Inject(nil)
+		if hit.Load() {
+			y.add(s.name, f, code)
+		}
+		x.after(t, s, code, errs, f.lasts)
+		if t.Failed() {
+			t.Fatalf("that was request %d of %d; exit code %d\n%s", at, requests, code, errs)
+		}
+		if !hit.Load() {
+			return
+		}
+		if at == 0 && !every {
+			stride = max(1, requests/few)
+			at = rand.N(stride)
+		}
+	}
+}
+
+// A wireTally counts what came of faults, for the log.
+type wireTally struct {
+	mu   sync.Mutex
+	rows map[string]int
+	all  int
+}
+
+func (y *wireTally) add(scene string, f wireFault, code int) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.rows[fmt.Sprintf("%-14s %-32s exit code %d", scene, f.name, code)]++
+	y.all++
+}
+
+func (y *wireTally) String() string {
 	var lines []string
-	all := 0
-	for row, n := range rows {
-		lines = append(lines, fmt.Sprintf("%-64s %d", row, n))
-		all += n
+	for row, n := range y.rows {
+		lines = append(lines, fmt.Sprintf("%-64s %4d", row, n))
 	}
 	slices.Sort(lines)
-	t.Logf("%d runs of commands; every request: %v; misses 0 unless the test failed\n%s", all, every, strings.Join(lines, "\n"))
+	every, _ := everyRequest()
+	return fmt.Sprintf("%d faults, each request: %v; misses 0 unless the test failed\n%s", y.all, every, strings.Join(lines, "\n"))
 }
 
 // after looks at the world after a command that came to harm, and runs it again.
@@ -250,17 +285,24 @@ func (x *wireWorld) after(t *testing.T, s wireScene, code int, errs string, last
 	if _, err := os.Stat(x.target()); code != 0 && err == nil {
 		t.Error("the target is there")
 	}
-	if code, errs := x.run("validate", "--all", "--read-data", "--app", "app", "--remote", x.remote); code != 0 && code != codeNoStore {
+	if s.reads {
+		if err := os.RemoveAll(filepath.Join(x.dir, "store")); err != nil {
+			t.Error(err)
+		}
+	} else if code, errs := x.run("validate", "--all", "--read-data", "--app", "app", "--remote", x.remote); code != 0 && code != codeNoStore {
 		t.Errorf("what is listed does not validate: exit code %d\n%s", code, errs)
 	}
-	if code == 0 {
+	for again := code != 0; ; again = false {
+		if again {
+			x.must(t, s.args(x)...)
+			s.done(t, x)
+			x.clean(t)
+		}
 		if err := durable.RemoveAll(x.target()); err != nil {
 			t.Error(err)
 		}
+		if !again {
+			return
+		}
 	}
-	if code != 0 || lasts {
-		x.must(t, s.args(x)...)
-		s.done(t, x)
-	}
-	x.clean(t)
 }

@@ -64,42 +64,44 @@ type ending struct {
 	mayLitter bool // it was kept from removing something
 }
 
-// aftermath looks at the world after a run that came to harm, runs the command again, and looks again. It returns the outcome in a word.
+// aftermath looks at the world after a run that came to harm. It returns the outcome in a word.
 func (s scene) aftermath(w *world, e ending) string {
 	w.t.Helper()
-	outcome := "failed"
 	w.valid()
+	outcome := "failed"
 	switch {
 	case e.killed:
 		outcome = "killed"
+		if entries, _ := os.ReadDir(filepath.Join(w.target(), "app")); len(entries) > 0 {
+			s.done(w) // after the last step
+			check(w.t, os.RemoveAll(w.target()))
+		}
+		return outcome
 	case e.code == 0:
 		outcome = "succeeded"
 		s.done(w)
 		if s.whole != nil {
 			s.whole(w)
 		}
+		check(w.t, os.RemoveAll(filepath.Join(w.target(), "app")))
 	case e.code == 130:
 		outcome = "interrupted"
 	}
-	if !e.killed && !e.mayLitter {
-		if l := w.litter(); len(l) > 0 {
-			w.t.Errorf("left behind after exit code %d: %q", e.code, l)
-		}
+	if e.mayLitter {
+		return outcome
 	}
-	target, err := os.ReadDir(w.target())
-	laidDown := err == nil && len(target) > 0 && (e.code == 0 || e.killed)
-	if laidDown && e.killed && target[0].Name() == "app" {
-		s.done(w) // killed after the last step
-		check(w.t, os.RemoveAll(w.target()))
+	if l := w.litter(); len(l) > 0 {
+		w.t.Errorf("left behind: %q", l)
 	}
-	if e.code != 0 && !e.killed && !e.mayLitter {
-		if err := w.targetAsBefore(); err != nil {
-			w.t.Errorf("after exit code %d: %v", e.code, err)
-		}
+	if err := w.targetAsBefore(); err != nil {
+		w.t.Error(err)
 	}
-	if laidDown && !e.killed {
-		return outcome // a second restore there would be refused
-	}
+	return outcome
+}
+
+// recovers runs the command again, which must succeed, and remove what the last one left.
+func (s scene) recovers(w *world) {
+	w.t.Helper()
 	w.must(s.args(w)...)
 	s.done(w)
 	w.valid()
@@ -107,7 +109,6 @@ func (s scene) aftermath(w *world, e ending) string {
 		w.t.Errorf("left behind after the next run, which succeeded: %q", l)
 	}
 	w.source.untouched(w.t)
-	return outcome
 }
 
 // said checks that a failure was told in one clear message.
