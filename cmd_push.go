@@ -79,6 +79,9 @@ func push(s *session, c *cli.Context) error {
 		return context.Cause(ctx)
 	}
 	stop()
+	if len(w.failed) == 0 {
+		s.retain(ctx, cfg.Local.Keep, w)
+	}
 	return s.finishPush(ctx, done, w.failed)
 }
 

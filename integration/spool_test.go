@@ -5,6 +5,7 @@ package integration_test
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
@@ -291,5 +292,118 @@ func TestPinLimits(t *testing.T) {
 			t.Logf("%d archives sent before the limit, %d in all, none twice", sent, len(all))
 			m.must(nil, "validate", "--read-data", "--remote", remote)
 		})
+	}
+}
+
+// forbid makes every request that refuse reports fail, until the proxy is told otherwise.
+func forbid(proxy *miniotest.Proxy, refuse func(r *http.Request) bool) {
+	proxy.Inject(func(_ int, r *http.Request) miniotest.Action {
+		if refuse(r) {
+			return miniotest.Action{Fail: miniotest.Before, Status: http.StatusForbidden, Code: "AccessDenied"}
+		}
+		return miniotest.Action{}
+	})
+}
+
+func (m *machine) owed() int {
+	entries, err := os.ReadDir(filepath.Join(m.home, "lifeboat", "owed", "manifests"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// A remote fails while a snapshot that has no room is sent to two. The other one has it whole, and gives it to the first when that is
+// back: nothing lists the snapshot where it is not whole.
+func TestRemoteFailsWithoutRoom(t *testing.T) {
+	proxy := miniotest.Start(t).Proxy(t)
+	bucket := proxy.Bucket(t)
+	a, b := "s3://"+bucket+"/a", "s3://"+bucket+"/b"
+	m := newMachine(t, proxy.Server)
+	app := filepath.Join(m.home, "app")
+	if err := os.Mkdir(app, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	noise(t, filepath.Join(app, "noise"), 40)
+	let := make(chan struct{}, 3)
+	for range cap(let) {
+		let <- struct{}{}
+	}
+	forbid(proxy, func(r *http.Request) bool {
+		if !isArchiveRequest(r, http.MethodPut) || !strings.HasPrefix(r.URL.Path, "/"+bucket+"/b/") {
+			return false
+		}
+		select {
+		case <-let:
+			return false
+		default:
+			return true
+		}
+	})
+	both := []string{"--remote", a, "--remote", b, "--app", "app"}
+	out, errs, code := m.run(append([]string{"backup", app, "--spool-max", "16MiB"}, both...)...)
+	if code != 14 {
+		t.Fatalf("exit code %d\n%s%s", code, out, errs)
+	}
+	places := func() string {
+		var list struct{ Snapshots []struct{ Places []string } }
+		m.must(&list, append([]string{"list"}, both...)...)
+		if len(list.Snapshots) != 1 {
+			t.Fatalf("listed: %+v", list)
+		}
+		return strings.Join(list.Snapshots[0].Places, " ")
+	}
+	if got := places(); got != bucket {
+		t.Errorf("listed at %s", got)
+	}
+	if m.owed() != 1 {
+		t.Errorf("%d snapshots are owed", m.owed())
+	}
+	m.must(nil, "validate", "--read-data", "--remote", a, "--app", "app")
+	proxy.Inject(nil)
+	m.must(nil, append([]string{"push"}, both...)...)
+	if got := places(); got != bucket+" "+bucket+"-2" {
+		t.Errorf("after a push, listed at %s", got)
+	}
+	m.must(nil, "validate", "--read-data", "--remote", b, "--app", "app")
+	if m.owed() != 0 || m.spooled() != 0 {
+		t.Errorf("%d snapshots are owed, and %d bytes are in the spool", m.owed(), m.spooled())
+	}
+}
+
+// When the manifest does not get through, a snapshot that had no room is whole nowhere: it is listed nowhere, and a push completes it.
+func TestManifestFailsWithoutRoom(t *testing.T) {
+	proxy := miniotest.Start(t).Proxy(t)
+	bucket := proxy.Bucket(t)
+	remote := "s3://" + bucket + "/app"
+	m := newMachine(t, proxy.Server)
+	app := filepath.Join(m.home, "app")
+	if err := os.Mkdir(app, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	noise(t, filepath.Join(app, "noise"), 40)
+	forbid(proxy, func(r *http.Request) bool {
+		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/")
+	})
+	out, errs, code := m.run("backup", app, "--remote", remote, "--spool-max", "16MiB")
+	if code != 14 || !strings.Contains(errs, "lifeboat push completes it") {
+		t.Fatalf("exit code %d\n%s%s", code, out, errs)
+	}
+	var list struct{ Snapshots []struct{ Places []string } }
+	m.must(&list, "list", "--remote", remote)
+	if len(list.Snapshots) != 0 {
+		t.Errorf("listed: %+v", list)
+	}
+	proxy.Inject(nil)
+	before := archivesPut(proxy)
+	m.must(nil, "push", "--remote", remote)
+	for path, n := range archivesPut(proxy) {
+		if n != before[path] {
+			t.Errorf("%s was sent again", path)
+		}
+	}
+	m.must(nil, "validate", "--read-data", "--remote", remote)
+	if m.owed() != 0 || m.spooled() != 0 {
+		t.Errorf("%d snapshots are owed, and %d bytes are in the spool", m.owed(), m.spooled())
 	}
 }
