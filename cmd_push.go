@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -80,7 +81,7 @@ func push(s *session, c *cli.Context) error {
 	}
 	stop()
 	if len(w.failed) == 0 {
-		s.retain(ctx, cfg.Local.Keep, w)
+		s.retain(ctx, math.MaxInt, w) // whoever pushes to one remote means no harm to local copies
 	}
 	return s.finishPush(ctx, done, w.failed)
 }
