@@ -93,10 +93,7 @@ func ParseExcludes(text string) (patterns []string, err error) {
 }
 
 // excludes decides what of a source is left out on purpose.
-type excludes struct {
-	patterns []pattern
-	count    int64 // entries that were left out, a directory with all that is in it as one
-}
+type excludes struct{ patterns []pattern }
 
 func newExcludes(texts []string) (*excludes, error) {
 	x := &excludes{}

@@ -25,7 +25,7 @@ type Entry struct {
 	Size     int64 // of a file
 	SHA256   string
 	Link     string // target of a symlink
-	First    string // the first path, in order, of the same file, when it has several
+	First    string // the first path, in order, of the same file, when it has several in this tree
 	Xattrs   string // extended attributes, as far as this process sees them
 }
 
@@ -33,7 +33,7 @@ type Entry struct {
 func Walk(t testing.TB, dir string) map[string]Entry {
 	t.Helper()
 	tree := map[string]Entry{}
-	first := map[uint64]string{}
+	first, names := map[uint64]string{}, map[string]int{}
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -65,6 +65,7 @@ func Walk(t testing.TB, dir string) map[string]Entry {
 					first[st.Ino] = rel
 				}
 				e.First = first[st.Ino]
+				names[e.First]++
 			}
 		case syscall.S_IFDIR:
 			e.Type = "directory"
@@ -81,6 +82,13 @@ func Walk(t testing.TB, dir string) map[string]Entry {
 	})
 	if err != nil {
 		t.Fatalf("walk: %v", err)
+	}
+	for rel, n := range names {
+		if n == 1 { // its other names lie elsewhere
+			e := tree[rel]
+			e.First = ""
+			tree[rel] = e
+		}
 	}
 	return tree
 }
