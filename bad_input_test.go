@@ -168,9 +168,9 @@ lifeboat: $W/app/x is not a directory
 warning: $W/app/x is not a directory; give the directory that the store is in
 warning: that remote lacks this snapshot; the next backup, or lifeboat push, sends it`},
 	{name: "a remote that may not be written", as: "nobody", setup: func(w *world) { w.chmod("tmp", 0o777) }, args: "backup app --app app --store tmp/s --remote bucket", code: 14, changes: []string{"tmp/s"}, says: `
-warning: going on without bucket for now: open $W/bucket/lifeboat.json: the store's directory $W/bucket: permission denied: run it as a user who may, or change the permissions
+warning: going on without bucket for now: open $W/bucket/lifeboat.json: the store's directory $W/bucket: permission denied; run it as a user who may, or change the permissions
 made a new local store for app at $W/tmp/s
-warning: open $W/bucket/lifeboat.json: the store's directory $W/bucket: permission denied: run it as a user who may, or change the permissions
+warning: open $W/bucket/lifeboat.json: the store's directory $W/bucket: permission denied; run it as a user who may, or change the permissions
 warning: that remote lacks this snapshot; the next backup, or lifeboat push, sends it`},
 	{name: "a remote that is the local store", args: "backup app --app app --remote state", code: 8, kind: "refused", says: `
 lifeboat: the remote state is the local store itself
@@ -194,7 +194,8 @@ lifeboat: --remote: "regoin" is not known in the URL of a bucket: there are endp
 	{name: "half a key pair", env: []string{"AWS_SECRET_ACCESS_KEY="}, args: "list --store none --remote s3://bucket/app", code: 64, kind: "usage", says: `
 lifeboat: settings of s3://bucket: AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not: set both or neither`},
 	{name: "a server that does not answer", env: []string{"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1"}, args: "list --store none --remote s3://bucket/app", code: 14, kind: "remote", says: `
-lifeboat: list s3://bucket/app: cannot connect to http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused: is the server running, and are host and port of the endpoint right?`},
+lifeboat: list s3://bucket/app: cannot connect to http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused
+  next: is the server running, and are host and port of the endpoint right?`},
 
 	// Configuration.
 	{name: "no such configuration", args: "backup --config nosuch.yaml", code: 64, kind: "usage", says: `
