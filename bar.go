@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 
@@ -84,13 +86,19 @@ func describePhase(r progress.Reading) string {
 	return r.Phase
 }
 
-// A bar draws a meter on a terminal, one bar for each phase.
+// A bar draws a meter on a terminal, one bar for each phase. Where there is no room for one, it is a percentage.
 type bar struct {
-	u     *ui
-	m     *progress.Meter
-	phase string
-	drawn *progressbar.ProgressBar
+	u      *ui
+	m      *progress.Meter
+	phase  string
+	drawn  *progressbar.ProgressBar
+	narrow bool // what is drawn is a percentage
 }
+
+const (
+	besideBar = 58          // columns for what stands around the phase, and for a bar that is worth it
+	clearLine = "\r\x1b[2K" // goes to the first column and empties the line
+)
 
 func (b *bar) show() {
 	b.u.mu.Lock()
@@ -98,6 +106,12 @@ func (b *bar) show() {
 	b.u.bar = b
 	r := b.m.Read()
 	if r.Phase == "" {
+		return
+	}
+	if n := b.u.width(b.u.err); n > 0 && n < besideBar+utf8.RuneCountInString(describePhase(r)) {
+		b.clear()
+		b.drawn, b.narrow = nil, true
+		fmt.Fprint(b.u.err, clearLine+cutTo(narrowLine(r), n-1))
 		return
 	}
 	if phase := describePhase(r); b.drawn == nil || phase != b.phase {
@@ -136,9 +150,28 @@ func newBar(u *ui, r progress.Reading) *progressbar.ProgressBar {
 
 // clear takes the bar off the screen until it is shown again.
 func (b *bar) clear() {
+	if b.narrow {
+		fmt.Fprint(b.u.err, clearLine)
+		b.narrow = false
+	}
 	if b.drawn != nil {
 		b.drawn.Clear()
 	}
+}
+
+func narrowLine(r progress.Reading) string {
+	if r.Total > 0 {
+		return fmt.Sprintf("%s %d %%, %s", describePhase(r), min(100, 100*r.Done/r.Total), size(r.Done))
+	}
+	return fmt.Sprintf("%s %s", describePhase(r), size(r.Done))
+}
+
+// cutTo shortens a text to a number of columns.
+func cutTo(text string, columns int) string {
+	if r := []rune(text); len(r) > columns {
+		return string(r[:max(0, columns-1)]) + "…"
+	}
+	return text
 }
 
 func (b *bar) finish() {

@@ -106,3 +106,22 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("an estimate of %d after the end", got)
 	}
 }
+
+// Where there is no room for a bar, there is one line that never wraps.
+func TestNarrowBar(t *testing.T) {
+	var screen bytes.Buffer
+	u := &ui{err: &screen, columns: 20}
+	m := &progress.Meter{}
+	b := &bar{u: u, m: m}
+	m.Begin("capture", 4<<20)
+	m.Add(1 << 20)
+	b.show()
+	u.note("a word between")
+	b.show()
+	b.finish()
+	u.note("the end")
+	line := clearLine + "capture 25 %, 1.0 …" + clearLine
+	if want := line + "a word between\n" + line + "the end\n"; screen.String() != want {
+		t.Errorf("%q, want %q", screen.String(), want)
+	}
+}

@@ -27,8 +27,8 @@ A PATH is a directory, a database or a file, and is called by its last element;
 NAME=PATH gives it another name.
 
 Patterns are those of .gitignore: *.log is left out at any depth, /cache/ is the
-directory cache of the source, cache/** what is in it, and !keep.log takes back in
-what an earlier pattern left out. docs/operations.md has the rules.
+directory cache of the source, cache/** what is in it, and !keep.log takes back
+in what an earlier pattern left out. docs/operations.md has the rules.
 
 The snapshot is made in the local store, from where archives are sent while
 later ones are packed. What a remote missed, the next backup sends, or push.

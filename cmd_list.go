@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -110,16 +109,17 @@ func (s *session) printListings(listings []listing, places []*place) {
 		s.print("there are no snapshots in %s", strings.Join(urls(places), " and "))
 		return
 	}
-	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STAMP\tAGE\tFILES\tSIZE\tSTORED\tSTATE\tWHERE")
+	rows := [][]string{{"STAMP", "AGE", "FILES", "SIZE", "STORED", "STATE", "WHERE"}}
 	for _, l := range listings {
 		state := l.State
 		if l.Kind != "" && l.Kind != manifest.Backup {
 			state += ", " + string(l.Kind)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", l.Stamp, age(l.Age), l.Files, size(l.Bytes), size(l.StoredBytes), state, strings.Join(l.Places, ", "))
+		rows = append(rows, []string{string(l.Stamp), age(l.Age), fmt.Sprint(l.Files), size(l.Bytes), size(l.StoredBytes), state, strings.Join(l.Places, ", ")})
 	}
-	w.Flush()
+	for _, line := range table(rows, s.width(s.out), "FILES", "STORED", "SIZE", "AGE") {
+		s.print("%s", line)
+	}
 	for _, l := range listings {
 		if l.Note != "" {
 			s.note("latest passes over %s: %s", l.Stamp, printable(l.Note))

@@ -20,10 +20,10 @@ place as a whole.
    lifeboat restore latest --remote s3://bucket/app --target /srv/app-restored
    lifeboat restore 20060102 --only app/app.sqlite --target /tmp/look
 
-It needs nothing on this machine but credentials for the remote. Run by root, files
-get their owners back, by name where there is one of that name here, else by number
-(auto); by names or numbers alone with exit code 3 if that cannot be met. Others
-own what they restore. What could not be kept is listed.
+It needs nothing on this machine but credentials for the remote. Run by root,
+files get their owners back, by name where there is one of that name here, else
+by number (auto); by names or numbers alone with exit code 3 if that cannot be
+met. Others own what they restore. What could not be kept is listed.
 
 Exit code 4: data is damaged, or a database was corrupt when it was captured; 8:
 DIR is not empty, and nothing was changed; 13: no such snapshot; 15: no space.

@@ -48,10 +48,10 @@ the configuration.
        where lifeboat.yaml is looked for, after the working directory
   TMPDIR (Windows: TMP):
        where temporary files are
-  NO_COLOR, TERM=dumb:
-       no colours, and with TERM=dumb no progress bar
+  TERM=dumb:
+       no progress bar. There are no colours, so NO_COLOR has nothing to do
   COLUMNS:
-       how wide the lines may be, where the terminal does not say
+       how wide lists may be, where the terminal does not say
 
    LIFEBOAT_REMOTE=s3://bucket/app lifeboat list
 `

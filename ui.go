@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 
 	"golang.org/x/term"
@@ -20,6 +21,7 @@ type ui struct {
 	verbose  bool
 	terminal bool   // err is one
 	progress string // auto, bar, plain or none
+	columns  int    // of $COLUMNS; 0 if it is not set
 
 	mu  sync.Mutex // of err
 	bar *bar       // that is on the screen
@@ -27,10 +29,23 @@ type ui struct {
 
 func newUI(out, err io.Writer, env environ.Env) *ui {
 	u := &ui{out: out, err: err}
+	if env.Getenv != nil {
+		u.columns, _ = strconv.Atoi(env.Getenv("COLUMNS"))
+	}
 	if f, ok := err.(*os.File); ok && env.Getenv("TERM") != "dumb" {
 		u.terminal = term.IsTerminal(int(f.Fd()))
 	}
 	return u
+}
+
+// width returns how many columns the terminal has that w leads to; where there is none, $COLUMNS, or 0 if nobody says.
+func (u *ui) width(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
+			return n
+		}
+	}
+	return max(0, u.columns)
 }
 
 // say writes a line of the result for people.
