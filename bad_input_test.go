@@ -255,7 +255,7 @@ lifeboat: --progress loud: want auto, bar, plain or none`},
 	{name: "a variable that is neither true nor false", env: []string{"LIFEBOAT_QUIET=perhaps"}, args: "list", code: 64, kind: "usage", says: `
 lifeboat: LIFEBOAT_QUIET="perhaps": want true or false`},
 	{name: "a pattern that is malformed", args: "backup app --app app --exclude [", code: 64, kind: "usage", says: `
-lifeboat: exclude pattern "[" is malformed`},
+lifeboat: exclude pattern "[": it is malformed`},
 	{name: "an argument too many", args: "list latest", code: 64, kind: "usage", says: `
 lifeboat: list takes no arguments
   next: lifeboat list --help explains it`},

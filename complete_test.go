@@ -48,7 +48,7 @@ func TestComplete(t *testing.T) {
 		{words: "backup _", want: ":files"},
 		{words: "backup -- --x", want: ":files"},
 		{words: "backup a b _", want: ":files"},
-		{words: "backup --exc", want: ":words --except --exclude"},
+		{words: "backup --exc", want: ":words --except --exclude", more: true},
 		{words: "verify --read", want: ":words --read-data", more: true},
 		{words: "config s", want: ":words show"},
 		{words: "help e", want: ":words exit-codes environment"},
