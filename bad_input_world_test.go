@@ -78,13 +78,6 @@ func (w *world) write(name, content string) {
 	w.check(os.WriteFile(w.path(name), []byte(content), 0o644))
 }
 
-func (w *world) read(name string) string {
-	w.t.Helper()
-	data, err := os.ReadFile(w.path(name))
-	w.check(err)
-	return string(data)
-}
-
 func (w *world) sql(name, statements string) {
 	w.t.Helper()
 	db, err := sqlitedb.OpenApp(w.path(name))
