@@ -73,7 +73,8 @@ func (w *wire) world(t *testing.T) *wireWorld {
 // run runs a command in this process.
 func (x *wireWorld) run(args ...string) (code int, stderr string) {
 	var out, errs bytes.Buffer
-	env := environ.Env{OS: "linux", UID: os.Geteuid(), Dir: x.dir, Getenv: func(name string) string { return x.env[name] }}
+	env := environ.Current()
+	env.Dir, env.Getenv = x.dir, func(name string) string { return x.env[name] }
 	code = run(context.Background(), append([]string{"lifeboat"}, args...), env, &out, &errs)
 	return code, errs.String()
 }
