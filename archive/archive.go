@@ -62,6 +62,9 @@ type DamageError struct {
 	Err    error  // how it was noticed
 }
 
+// wholeObject is the place of damage that lies in no part alone.
+const wholeObject = "whole"
+
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s: %s: %s: damaged: %v", e.Store, e.Object, e.Place, e.Err)
 }

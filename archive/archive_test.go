@@ -146,7 +146,7 @@ func TestWhatIsPackedIsRead(t *testing.T) {
 		if a.Length > 4<<20+256<<10 {
 			t.Errorf("archive %d is %d bytes long", n, a.Length)
 		}
-		if err := r.Verify(t.Context(), store, a); err != nil {
+		if err := r.Verify(t.Context(), store, a, nil, nil); err != nil {
 			t.Error(err)
 		}
 		// All of it in order, every third segment, and only the last.
@@ -277,24 +277,24 @@ func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 		bad[i] ^= 1
 		store.m[a.SHA256] = bad
 		var damage *archive.DamageError
-		if err := r.Verify(t.Context(), store, a); !errors.As(err, &damage) {
+		if err := r.Verify(t.Context(), store, a, nil, nil); !errors.As(err, &damage) {
 			t.Fatalf("byte %d flipped: %v", i, err)
 		}
 	}
 	for _, n := range []int{0, 1, len(whole) / 2, len(whole) - 1} {
 		store.m[a.SHA256] = whole[:n]
 		var damage *archive.DamageError
-		if err := r.Verify(t.Context(), store, a); !errors.As(err, &damage) {
+		if err := r.Verify(t.Context(), store, a, nil, nil); !errors.As(err, &damage) {
 			t.Errorf("cut to %d: %v", n, err)
 		}
 	}
 	store.m[a.SHA256] = append(bytes.Clone(whole), 0)
 	var damage *archive.DamageError
-	if err := r.Verify(t.Context(), store, a); !errors.As(err, &damage) {
+	if err := r.Verify(t.Context(), store, a, nil, nil); !errors.As(err, &damage) {
 		t.Errorf("a byte appended: %v", err)
 	}
 	store.m[a.SHA256] = whole
-	if err := r.Verify(t.Context(), store, a); err != nil {
+	if err := r.Verify(t.Context(), store, a, nil, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -52,6 +52,24 @@ const maxGap = 512 << 10
 // Every frame is verified by its own checksum, which finds accidents; whether the bytes are the right ones is for
 // the caller to decide, by the digest of what they are part of.
 func (r *Reader) Read(ctx context.Context, a *manifest.Archive, ranges []Range, fn func(i int, data []byte) error) error {
+	if err := checkRanges(a, ranges); err != nil {
+		return err
+	}
+	bufs := r.buffers.Get().(*buffers)
+	defer r.buffers.Put(bufs)
+	for first := 0; first < len(ranges); {
+		run := planRun(a, ranges, first)
+		w := &window{dec: r.dec, a: a, bufs: bufs, next: run.firstFrame, frames: bufs.frames[:0]}
+		if err := r.readRun(ctx, w, run, ranges, fn); err != nil {
+			return err
+		}
+		first = run.end
+	}
+	return nil
+}
+
+// checkRanges reports ranges that do not lie in an archive, or do not ascend.
+func checkRanges(a *manifest.Archive, ranges []Range) error {
 	last := int64(0)
 	for _, g := range ranges {
 		if err := a.Contains(g.Off, g.Len); err != nil {
@@ -61,16 +79,6 @@ func (r *Reader) Read(ctx context.Context, a *manifest.Archive, ranges []Range, 
 			return fmt.Errorf("read archive %s: ranges do not ascend", a.SHA256)
 		}
 		last = g.Off
-	}
-	bufs := r.buffers.Get().(*buffers)
-	defer r.buffers.Put(bufs)
-	for first := 0; first < len(ranges); {
-		run := planRun(a, ranges, first)
-		w := &window{dec: r.dec, a: a, bufs: bufs, next: run.firstFrame}
-		if err := r.readRun(ctx, w, run, ranges, fn); err != nil {
-			return err
-		}
-		first = run.end
 	}
 	return nil
 }
@@ -187,7 +195,7 @@ func (w *window) open(ctx context.Context, src Source, last int64) error {
 		w.body = nil
 		// A manifest lists it, and its frames, so it is missing or too short.
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return &DamageError{src.String(), src.ArchiveKey(w.a.SHA256), "all of it", err}
+			return &DamageError{src.String(), src.ArchiveKey(w.a.SHA256), wholeObject, err}
 		}
 		return fmt.Errorf("read %s: %s: %w", src, src.ArchiveKey(w.a.SHA256), err)
 	}
@@ -258,11 +266,20 @@ func (w *window) decode(skip bool) error {
 	}
 	if err != nil {
 		w.frames = w.bufs.frames[:have]
-		return &DamageError{w.src.String(), w.src.ArchiveKey(w.a.SHA256), fmt.Sprintf("frame %d", f), err}
+		return &DamageError{w.src.String(), w.src.ArchiveKey(w.a.SHA256), w.place(f), err}
 	}
 	w.frames = w.bufs.frames[:have+len(out)]
 	w.next++
 	return nil
+}
+
+// place says where a frame lies in the object, for who looks at its bytes.
+func (w *window) place(f int64) string {
+	off := int64(0)
+	for _, size := range w.a.Frames[:f] {
+		off += size
+	}
+	return fmt.Sprintf("frame %d, bytes %d to %d", f, off, off+w.a.Frames[f]-1)
 }
 
 func (w *window) readError(f int64, err error) error {

@@ -6,17 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"lifeboat/manifest"
 )
 
 // Verify reads an archive as a whole from one source and checks everything that can be checked of it alone: that there is
-// not a byte more or less than its size, the SHA-256 that is its name, every frame, and the chunk index. A *DamageError says what is wrong; any other error, that it could not be read.
-func (r *Reader) Verify(ctx context.Context, src Source, a *manifest.Archive) error {
+// not a byte more or less than its size, the SHA-256 that is its name, every frame, and the chunk index. On the way it passes
+// ranges of it to fn as Read does, so that one reading serves both; what fn is given has passed the checksums of its frames, and no more.
+// A *DamageError says what is wrong; any other error, that it could not be read, or is fn's.
+func (r *Reader) Verify(ctx context.Context, src Source, a *manifest.Archive, ranges []Range, fn func(i int, data []byte) error) error {
 	damaged := func(place string, err error) error {
 		return &DamageError{src.String(), src.ArchiveKey(a.SHA256), place, err}
 	}
+	if err := checkRanges(a, ranges); err != nil {
+		return err
+	}
 	body, err := src.OpenArchive(ctx, a.SHA256, 0, -1)
+	if errors.Is(err, fs.ErrNotExist) {
+		return damaged(wholeObject, err) // a manifest lists it
+	}
 	if err != nil {
 		return fmt.Errorf("verify %s: %s: %w", src, src.ArchiveKey(a.SHA256), err)
 	}
@@ -24,17 +33,36 @@ func (r *Reader) Verify(ctx context.Context, src Source, a *manifest.Archive) er
 	digest := sha256.New()
 	bufs := r.buffers.Get().(*buffers)
 	defer r.buffers.Put(bufs)
-	w := &window{dec: r.dec, a: a, bufs: bufs, src: src, body: io.NopCloser(io.TeeReader(body, digest))}
+	w := &window{dec: r.dec, a: a, bufs: bufs, src: src, body: io.NopCloser(io.TeeReader(body, digest)), frames: bufs.frames[:0]}
 	check := &indexCheck{a: a}
+	next := 0 // range
 	for w.next < int64(len(a.Frames)) {
-		w.frames = w.frames[:0]
+		from := w.next // the first frame that is still needed
+		if next < len(ranges) {
+			first, _ := framesOf(ranges[next])
+			from = min(from, first)
+		}
+		w.forget(from)
+		have := len(w.frames)
 		if err := w.decode(false); err != nil {
 			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 				return damaged("end", fmt.Errorf("shorter than %d bytes", a.Size))
 			}
 			return err
 		}
-		check.add(w.frames)
+		check.add(w.frames[have:])
+		for ; next < len(ranges); next++ {
+			if _, last := framesOf(ranges[next]); last >= w.next {
+				break
+			}
+			data, err := w.read(ranges[next])
+			if err != nil {
+				return err
+			}
+			if err := fn(next, data); err != nil {
+				return err
+			}
+		}
 	}
 	if n, err := io.Copy(digest, body); err != nil {
 		return fmt.Errorf("verify %s: %s: %w", src, src.ArchiveKey(a.SHA256), err)
@@ -42,7 +70,7 @@ func (r *Reader) Verify(ctx context.Context, src Source, a *manifest.Archive) er
 		return damaged("end", fmt.Errorf("%d bytes longer than %d", n, a.Size))
 	}
 	if got := manifest.Hash(digest.Sum(nil)); got != a.SHA256 {
-		return damaged("whole", fmt.Errorf("its SHA-256 is %s", got))
+		return damaged(wholeObject, fmt.Errorf("its SHA-256 is %s", got))
 	}
 	if err := check.end(); err != nil {
 		return damaged("chunk index", err)

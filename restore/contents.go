@@ -44,6 +44,7 @@ type layer struct {
 	res *Result
 
 	verifying bool            // nothing is kept: each file goes as soon as it has been verified
+	whole     *Whole          // archives are verified as wholes; only when verifying
 	numbered  int             // files so far, when verifying
 	parent    string          // the directory that was made last
 	early     map[string]bool // directories that were made before their lines came
@@ -191,7 +192,7 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 	at := int64(0)
 	for e, err := range l.snap.Extents(ctx, f) {
 		if err != nil {
-			return err
+			return l.wrong(err)
 		}
 		if !e.IsZeros() {
 			l.batch.add(e, out, at)
@@ -296,7 +297,11 @@ func (l *layer) archive(ctx context.Context, h manifest.Hash, jobs []job) error 
 	}
 	w := &writer{root: l.root}
 	defer w.close()
-	err := l.snap.Read(ctx, h, ranges, func(i int, data []byte) error {
+	read := l.snap.Read
+	if l.whole != nil {
+		read = l.readWhole
+	}
+	err := read(ctx, h, ranges, func(i int, data []byte) error {
 		out := jobs[i].out
 		if out.whole {
 			return l.small(w, out, data)
@@ -320,7 +325,7 @@ func (l *layer) archive(ctx context.Context, h manifest.Hash, jobs []job) error 
 func (l *layer) small(w *writer, out *output, data []byte) error {
 	f := out.file
 	if sum := manifest.HashOf(data); sum != f.SHA256 {
-		return &layout.DigestError{Path: f.Path, Want: f.SHA256, Got: sum}
+		return l.wrong(&layout.DigestError{Path: f.Path, Want: f.SHA256, Got: sum})
 	}
 	l.opts.Meter.Add(int64(len(data)))
 	if l.verifying && f.SQLite == nil {
@@ -356,7 +361,9 @@ func writeNew(dir *os.Root, base string, data []byte) error {
 // complete reads a file back that has all its bytes, and finishes it, in the background.
 func (l *layer) complete(out *output) {
 	l.checking.Go(func() error {
-		if err := l.verify(out); err != nil {
+		if err := l.verify(out); errors.Is(err, layout.ErrDigest) {
+			return errors.Join(l.wrong(err), l.forget(out))
+		} else if err != nil {
 			return err
 		}
 		if out.file.SQLite != nil {
@@ -364,6 +371,14 @@ func (l *layer) complete(out *output) {
 		}
 		return l.done(out.file, l.root, out.name)
 	})
+}
+
+// forget removes a file that is not to be kept.
+func (l *layer) forget(out *output) error {
+	if !l.verifying {
+		return nil
+	}
+	return l.root.Remove(out.name)
 }
 
 // verify compares what lies in a file with its SHA-256. Holes are not read, but they count as the zeros that they are.

@@ -220,21 +220,32 @@ func TestFlippedBits(t *testing.T) {
 	t.Logf("%d bits were flipped", n)
 }
 
-// What a piece of a table was damaged to is found without reading data.
+// What a piece of a table was damaged to is found without reading data. A flip that decodes to the same bytes, as when zeros are copied from
+// another place, did the piece no harm, and shows when the archive is read.
 func TestFlippedBitsInTables(t *testing.T) {
 	p := newPatient(t)
 	snap := snaptest.Open(t, p.id, p.store.Store)
 	frame := snap.Head.Roots[0].Frames[0] // which holds all pieces; what follows is the chunk index
+	n, harmless := 0, 0
 	for key := range p.tables {
 		for at := int64(0); at < frame; at += max(1, frame/50) {
 			bad := slices.Clone(p.objects[key])
 			bad[at] ^= 4
 			p.set(t, key, bad)
-			p.named(t, p.check(t, false), key)
+			r := p.check(t, false)
+			if r.OK {
+				harmless++
+				r = p.check(t, true)
+			}
+			p.named(t, r, key)
 			if t.Failed() {
 				t.Fatalf("that was with byte %d of %s flipped", at, key)
 			}
+			n++
 		}
+	}
+	if t.Logf("%d bits were flipped, %d without harm", n, harmless); harmless > 5 {
+		t.Error("too many")
 	}
 }
 

@@ -22,6 +22,7 @@ func (c *checker) tables() error {
 		}
 	}
 	defer func() { c.replace(t) }()
+	c.r.Files, c.r.Bytes = 0, 0
 	for f, err := range c.snap.Files(c.ctx) {
 		if err != nil {
 			return c.found(err, Finding{Code: TableDamaged, Object: layout.ManifestKey(c.snap.ID)})
@@ -123,7 +124,7 @@ func (c *checker) inside(e manifest.Extent) error {
 
 // readFiles hashes every file and checks every database.
 func (c *checker) readFiles() error {
-	res, err := restore.Verify(c.ctx, c.snap, restore.VerifyOptions{Scratch: c.opts.Scratch, Concurrency: c.opts.Workers, Meter: c.opts.Meter})
+	res, err := restore.Verify(c.ctx, c.snap, restore.VerifyOptions{Scratch: c.opts.Scratch, Concurrency: c.opts.Workers, Meter: c.opts.Meter, Whole: c.whole()})
 	if err != nil {
 		return c.found(err, Finding{Code: FileDigest, Object: layout.ManifestKey(c.snap.ID)})
 	}

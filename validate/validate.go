@@ -2,15 +2,16 @@
 //
 // Without data it reads the manifest and both tables, and compares what they need with what the store lists. With data it
 // reads every archive, checks it against its name, decodes every frame, hashes every file, and runs SQLite's integrity check on
-// every database: the same path that a restore takes.
+// every database: the same path that a restore takes, and one reading for all of it. What belongs to the store and to no snapshot, the marker and the
+// recovery kit, is for CheckStore.
 package validate
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"lifeboat/archive"
@@ -38,6 +39,7 @@ const (
 type Finding struct {
 	Code   Code     `json:"code"`
 	Object string   `json:"object,omitempty"` // key in the store
+	Place  string   `json:"place,omitempty"`  // what part of it: a frame and its bytes, a line; "" where that is not known, or it is all of it
 	Detail string   `json:"detail"`
 	Files  []string `json:"files,omitempty"` // that cannot be restored from this store because of it; at most 100
 	Count  int64    `json:"file_count,omitempty"`
@@ -51,7 +53,8 @@ type Report struct {
 	ID        string             `json:"id"`
 	Store     string             `json:"store"`
 	OK        bool               `json:"ok"`
-	ReadData  bool               `json:"read_data"`
+	ReadData  bool               `json:"read_data"` // all of it
+	Read      *Read              `json:"read,omitempty"`
 	Findings  []Finding          `json:"findings"`
 	Archives  int64              `json:"archives"`
 	Files     int64              `json:"files"`
@@ -59,18 +62,32 @@ type Report struct {
 	Databases []restore.Database `json:"databases,omitempty"`
 }
 
+// Read is how much of the archives of a snapshot was read and verified, in this check or in another of the same run.
+type Read struct {
+	Archives   int64 `json:"archives"`
+	Bytes      int64 `json:"bytes"` // as they are stored
+	OfArchives int64 `json:"of_archives"`
+	OfBytes    int64 `json:"of_bytes"`
+}
+
 // Options; the zero value checks without reading data.
 type Options struct {
 	ReadData bool
-	Scratch  string // see restore.VerifyOptions
-	Workers  int    // archives that are read at once; 0 means 1
+	Part     map[manifest.Hash]bool // read only these archives, and check no files; nil means all
+	Verified *Verified              // of this store, shared by the checks of one run; may be nil
+	Scratch  string                 // see restore.VerifyOptions
+	Workers  int                    // archives that are read at once; 0 means 1
 	Meter    *progress.Meter
 }
 
 // Check validates a snapshot in one store. What is wrong with the snapshot is in the report; an error means that it
 // could not be found out.
 func Check(ctx context.Context, id manifest.ID, store layout.Store, opts Options) (*Report, error) {
-	c := &checker{ctx: ctx, store: store, opts: opts, r: &Report{Stamp: id.Stamp, ID: id.String(), Store: store.String(), ReadData: opts.ReadData, Findings: []Finding{}}}
+	c := &checker{ctx: ctx, store: store, opts: opts, verified: opts.Verified, bad: map[manifest.Hash]bool{},
+		r: &Report{Stamp: id.Stamp, ID: id.String(), Store: store.String(), ReadData: opts.ReadData && opts.Part == nil, Findings: []Finding{}}}
+	if c.verified == nil {
+		c.verified = new(Verified)
+	}
 	if err := c.run(id); err != nil {
 		return nil, err
 	}
@@ -79,10 +96,12 @@ func Check(ctx context.Context, id manifest.ID, store layout.Store, opts Options
 }
 
 type checker struct {
-	ctx   context.Context
-	store layout.Store
-	opts  Options
-	snap  *layout.Snapshot
+	ctx      context.Context
+	store    layout.Store
+	opts     Options
+	snap     *layout.Snapshot
+	verified *Verified
+	bad      map[manifest.Hash]bool // archives that are missing or of another size
 
 	mu sync.Mutex
 	r  *Report
@@ -98,18 +117,29 @@ func (c *checker) run(id manifest.ID) error {
 	if err != nil || needed == nil {
 		return err
 	}
-	if c.opts.ReadData {
-		if err := c.readArchives(needed); err != nil {
+	for _, f := range c.r.Findings {
+		c.bad[f.archive] = true
+	}
+	listing := slices.Clone(c.r.Findings)
+	if err := c.tables(); err != nil || !c.opts.ReadData {
+		return err
+	}
+	tables := c.r.Findings
+	c.r.Findings = listing
+	if len(tables) == len(listing) && c.opts.Part == nil {
+		if err := c.readFiles(); err != nil {
 			return err
 		}
 	}
-	if err := c.tables(); err != nil {
+	if err := c.readArchives(needed); err != nil {
 		return err
 	}
-	if c.opts.ReadData && len(c.r.Findings) == 0 {
-		return c.readFiles()
+	c.inherit(needed)
+	if len(c.r.Findings) == len(listing) {
+		c.r.Findings = tables
+		return nil
 	}
-	return nil
+	return c.tables() // once more, for the files that the damage touches
 }
 
 // add appends a finding.
@@ -121,6 +151,15 @@ func (c *checker) add(f Finding) {
 
 // found adds a finding if err is about the data, and returns err if it is about reading it.
 func (c *checker) found(err error, f Finding) error {
+	if err := c.describe(err, &f); err != nil {
+		return err
+	}
+	c.add(f)
+	return nil
+}
+
+// describe puts an error about the data into a finding, and returns one that is about reading it.
+func (c *checker) describe(err error, f *Finding) error {
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
 	}
@@ -130,13 +169,12 @@ func (c *checker) found(err error, f Finding) error {
 	f.Detail = err.Error()
 	var damage *archive.DamageError
 	if errors.As(err, &damage) {
-		f.Object, f.Detail = damage.Object, fmt.Sprintf("%s: %v", damage.Place, damage.Err)
+		f.Object, f.Place, f.Detail = damage.Object, damage.Place, damage.Err.Error()
 	}
 	var digest *layout.DigestError
 	if errors.As(err, &digest) {
 		f.Files, f.Count = []string{digest.Path}, 1
 	}
-	c.add(f)
 	return nil
 }
 
@@ -157,4 +195,18 @@ func aboutData(err error) bool {
 		}
 	}
 	return false
+}
+
+// Archives calls fn with the description of each archive that a snapshot needs.
+func Archives(ctx context.Context, s *layout.Snapshot, fn func(*manifest.Archive)) error {
+	for i := range s.Head.Roots {
+		fn(&s.Head.Roots[i])
+	}
+	for a, err := range s.Archives(ctx) {
+		if err != nil {
+			return err
+		}
+		fn(a)
+	}
+	return nil
 }

@@ -123,9 +123,9 @@ func (s *Snapshot) Read(ctx context.Context, h manifest.Hash, ranges []archive.R
 	return s.reader.Read(ctx, a, ranges, fn)
 }
 
-// Verify checks one whole archive at one place; see archive.Reader.
-func (s *Snapshot) Verify(ctx context.Context, place Store, a *manifest.Archive) error {
-	return s.reader.Verify(ctx, place, a)
+// Verify checks one whole archive at one place, and passes ranges of it to fn on the way; see archive.Reader.
+func (s *Snapshot) Verify(ctx context.Context, place Store, a *manifest.Archive, ranges []archive.Range, fn func(i int, data []byte) error) error {
+	return s.reader.Verify(ctx, place, a, ranges, fn)
 }
 
 // ErrDigest marks content that does not have the SHA-256 that the manifest says.
