@@ -43,20 +43,37 @@ func cat(s *session, c *cli.Context) error {
 
 // lookUp finds a regular file, through a hardlink if need be.
 func lookUp(ctx context.Context, snap *layout.Snapshot, path string) (*manifest.File, error) {
-	for f, err := range snap.FilesFrom(ctx, path) {
-		switch {
-		case err != nil:
+	f, err := find(ctx, snap, path)
+	if err != nil {
+		return nil, err
+	}
+	if f.Type == manifest.Hardlink {
+		// It names a file and no other hardlink, which only a reading of the whole table makes sure of; somebody could make two that name each other.
+		if f, err = find(ctx, snap, f.Link); err != nil {
 			return nil, err
-		case f.Path != path:
-			return nil, noPath(snap, path)
-		case f.Type == manifest.Hardlink && f.Link != path:
-			return lookUp(ctx, snap, f.Link)
-		case f.Type == manifest.Symlink:
-			return nil, usagef("", "%q is a symbolic link to %q", path, f.Link)
-		case f.Type != manifest.Regular:
-			return nil, usagef(fmt.Sprintf("lifeboat ls %s %s shows what is in it", snap.ID.Stamp, oneLine(path)), "%q is a %s", path, f.Type)
 		}
+	}
+	switch f.Type {
+	case manifest.Regular:
 		return f, nil
+	case manifest.Symlink:
+		return nil, usagef("", "%q is a symbolic link to %q", path, f.Link)
+	case manifest.Hardlink:
+		return nil, fmt.Errorf("%w: %q is a hardlink to a hardlink", manifest.ErrInvalid, path)
+	}
+	return nil, usagef(fmt.Sprintf("lifeboat ls %s %s shows what is in it", snap.ID.Stamp, oneLine(path)), "%q is a %s", path, f.Type)
+}
+
+// find returns the line of a path.
+func find(ctx context.Context, snap *layout.Snapshot, path string) (*manifest.File, error) {
+	for f, err := range snap.FilesFrom(ctx, path) {
+		if err != nil {
+			return nil, err
+		}
+		if f.Path == path {
+			return f, nil
+		}
+		break
 	}
 	return nil, noPath(snap, path)
 }

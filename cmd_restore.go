@@ -107,7 +107,7 @@ func (s *session) printRestored(res *restore.Result) {
 			sound++
 			continue
 		}
-		s.warn("%s: integrity check: %s (when it was captured: %s): %s", oneLine(d.Path), d.Integrity, d.Captured, printable(d.Detail))
+		s.warn("%s: integrity check: %s (when it was captured: %s): %s", oneLine(d.Path), d.Integrity, oneLine(d.Captured), indented(d.Detail, "  "))
 	}
 	if len(res.Databases) > 0 {
 		s.say("  %d of %s passed the integrity check", sound, count(int64(len(res.Databases)), "database"))

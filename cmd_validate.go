@@ -3,14 +3,18 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"slices"
-	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/recovery"
 	"lifeboat/validate"
 )
 
@@ -20,8 +24,14 @@ its size. With --read-data every archive and every file is read and hashed, and
 every database goes through SQLite's integrity check.
 
    lifeboat validate --read-data --remote s3://bucket/app
-   lifeboat validate --all
+   lifeboat validate --all --read-data-subset 1/7
 
+--read-data-subset reads a part of the archives, each once: 1/7 the first of
+seven groups, which are the same every time, so that seven runs read all; 5% or
+500MiB as many as that, chosen anew each time. Files and databases are checked
+when everything is read, and only then.
+
+The marker and the recovery programs of each store are looked at too.
 Everything that is wrong is listed, with the files that it touches. Exit code 4:
 something is; 10, 14: a remote is gone or was not reached.
 
@@ -30,6 +40,7 @@ something is; 10, 14: a remote is gone or was not reached.
 func validateFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "read-data", Usage: "read and check every byte"},
+		&cli.StringFlag{Name: "read-data-subset", Usage: "read and check the archives of `PART`: 1/7, 5% or 500MiB"},
 		&cli.BoolFlag{Name: "all", Usage: "check every snapshot"},
 		&cli.StringFlag{Name: "scratch", Usage: "`DIR` for databases while they are checked (default: the system's temporary directory)"},
 		downloadFlag(), concurrencyFlag("one for each processor"), memoryFlag(),
@@ -41,6 +52,10 @@ func validateCommand(s *session, c *cli.Context) error {
 	ctx := c.Context
 	if c.Bool("all") && c.Args().Present() {
 		return usagef("", "--all names every snapshot already")
+	}
+	how, err := s.validation()
+	if err != nil {
+		return err
 	}
 	places, err := s.places(ctx)
 	if err != nil {
@@ -54,7 +69,11 @@ func validateCommand(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	reports, err := s.validateAll(ctx, catalog, ids)
+	reports, err := s.validateAll(ctx, catalog, ids, how)
+	if err != nil {
+		return err
+	}
+	stores, err := s.validateStores(ctx, catalog, places, ids)
 	if err != nil {
 		return err
 	}
@@ -63,10 +82,18 @@ func validateCommand(s *session, c *cli.Context) error {
 		s.printReport(r)
 		wrong = wrong || !r.OK
 	}
+	for _, r := range stores {
+		if !r.OK {
+			s.print("BAD  the store %s itself: %s", r.Store, count(int64(len(r.Findings)), "finding"))
+			s.printFindings(r.Findings)
+		}
+		wrong = wrong || !r.OK
+	}
 	if err := s.document(struct {
-		Valid   bool               `json:"valid"`
-		Reports []*validate.Report `json:"reports"`
-	}{!wrong, reports}); err != nil {
+		Valid   bool                    `json:"valid"`
+		Reports []*validate.Report      `json:"reports"`
+		Stores  []*validate.StoreReport `json:"stores"`
+	}{!wrong, reports, stores}); err != nil {
 		return err
 	}
 	switch {
@@ -76,6 +103,28 @@ func validateCommand(s *session, c *cli.Context) error {
 		return reported(classify(ctx, partial).code)
 	}
 	return nil
+}
+
+// A validation is how much is read.
+type validation struct {
+	data   bool
+	subset *validate.Subset // nil for all
+}
+
+func (s *session) validation() (v validation, err error) {
+	v.data = s.c.Bool("read-data")
+	text := s.c.String("read-data-subset")
+	if text == "" {
+		return v, nil
+	}
+	if v.data {
+		return v, usagef("", "--read-data reads everything; give --read-data-subset alone to read a part")
+	}
+	subset, err := validate.ParseSubset(text)
+	if err != nil {
+		return v, usage(fmt.Errorf("--read-data-subset %w", err))
+	}
+	return validation{true, &subset}, nil
 }
 
 // toValidate returns the snapshots that are meant. With latest come those that it passed over because they cannot be read: that is what
@@ -107,22 +156,31 @@ func (s *session) toValidate(ctx context.Context, catalog *layout.Catalog, place
 	return ids, nil
 }
 
-func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID) ([]*validate.Report, error) {
+// validateAll checks snapshots at every place that lists them. An archive that several share is verified once at each place.
+func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID, how validation) ([]*validate.Report, error) {
 	meter := &progress.Meter{}
 	stop := s.watch(meter)
 	defer stop()
+	parts, err := choose(ctx, catalog, ids, how)
+	if err != nil {
+		return nil, err
+	}
 	reports := []*validate.Report{}
 	scratch := ""
-	if s.c.Bool("read-data") {
+	if how.data && how.subset == nil {
 		var err error
 		if scratch, err = s.scratchIn(s.c.String("scratch")); err != nil {
 			return nil, err
 		}
 	}
+	verified := map[layout.Store]*validate.Verified{}
 	for _, id := range ids {
 		for _, store := range catalog.Where(id) {
+			if verified[store] == nil {
+				verified[store] = new(validate.Verified)
+			}
 			r, err := validate.Check(ctx, id, store, validate.Options{
-				ReadData: s.c.Bool("read-data"), Scratch: scratch, Workers: cmp.Or(s.limits.Concurrency, s.limits.workers), Meter: meter,
+				ReadData: how.data, Part: parts[store], Verified: verified[store], Scratch: scratch, Workers: cmp.Or(s.limits.Concurrency, s.limits.workers), Meter: meter,
 			})
 			if err != nil {
 				return nil, err
@@ -133,21 +191,106 @@ func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids 
 	return reports, nil
 }
 
-func (s *session) printReport(r *validate.Report) {
-	if r.OK {
-		what := "manifest, tables and sizes are right (--read-data reads every byte)"
-		if r.ReadData {
-			what = "every byte is right"
+// choose picks, at each place, the archives of a subset, out of those of all snapshots that are checked. It returns nil when all are meant. What cannot be
+// read of a snapshot is for its check to find.
+func choose(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID, how validation) (map[layout.Store]map[manifest.Hash]bool, error) {
+	if how.subset == nil {
+		return nil, nil
+	}
+	sizes := map[layout.Store]map[manifest.Hash]int64{}
+	for _, id := range ids {
+		for _, store := range catalog.Where(id) {
+			if sizes[store] == nil {
+				sizes[store] = map[manifest.Hash]int64{}
+			}
+			snap, err := layout.OpenSnapshot(ctx, id, 1, store)
+			if err == nil {
+				validate.Archives(ctx, snap, func(a *manifest.Archive) { sizes[store][a.SHA256] = a.Size })
+			}
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
 		}
-		s.say("ok   %s at %s: %s in %s; %s", r.Stamp, r.Store, entries(r.Files), count(r.Archives, "archive"), what)
-		for _, d := range r.Databases {
-			s.say("     %s: integrity check %s", oneLine(d.Path), d.Integrity)
+	}
+	parts := map[layout.Store]map[manifest.Hash]bool{}
+	for store, s := range sizes {
+		parts[store] = how.subset.Choose(s, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
+	}
+	return parts, nil
+}
+
+// validateStores checks what belongs to the stores themselves.
+func (s *session) validateStores(ctx context.Context, catalog *layout.Catalog, places []*place, ids []manifest.ID) ([]*validate.StoreReport, error) {
+	reports := []*validate.StoreReport{}
+	app := ""
+	for _, id := range ids {
+		if h, err := catalog.Head(ctx, id); err == nil {
+			app = h.App
+		}
+	}
+	var local *localstore.Store
+	for _, p := range places {
+		if !slices.Contains(catalog.Answered, p.Store) {
+			continue
+		}
+		opts := validate.StoreOptions{App: app, Kit: kit(), Released: func(name string, sum manifest.Hash) bool { return recovery.Released(name, sum) }}
+		if p.name == "local" {
+			var err error
+			if local, err = localstore.Open(ctx, p.dir); err != nil {
+				return nil, err
+			}
+		} else if local != nil {
+			var err error
+			if opts.ID, err = local.Known(p.url); err != nil {
+				return nil, err
+			}
+		}
+		r, err := validate.CheckStore(ctx, p.Store, opts)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+func (s *session) printReport(r *validate.Report) {
+	if !r.OK {
+		s.print("BAD  %s at %s: %s", r.Stamp, r.Store, count(int64(len(r.Findings)), "finding"))
+		s.printFindings(r.Findings)
+		if !r.ReadData && r.Read != nil {
+			s.print("     %s", partRead(r.Read))
 		}
 		return
 	}
-	s.print("BAD  %s at %s: %s", r.Stamp, r.Store, count(int64(len(r.Findings)), "finding"))
-	for _, f := range r.Findings {
-		s.print("     %s: %s: %s", f.Code, oneLine(f.Object), strings.ReplaceAll(printable(strings.TrimSpace(f.Detail)), "\n", "\n         "))
+	what := "manifest, tables and sizes are right (--read-data reads every byte)"
+	switch {
+	case r.ReadData:
+		what = "every byte is right"
+	case r.Read != nil:
+		what = "manifest, tables and sizes are right; " + partRead(r.Read)
+	}
+	s.say("ok   %s at %s: %s in %s; %s", r.Stamp, r.Store, entries(r.Files), count(r.Archives, "archive"), what)
+	for _, d := range r.Databases {
+		s.say("     %s: integrity check %s", oneLine(d.Path), d.Integrity)
+	}
+}
+
+// partRead says how much of the archives of a snapshot was read.
+func partRead(r *validate.Read) string {
+	if r.Archives == r.OfArchives {
+		return fmt.Sprintf("%s, %s, were read, and no files", count(r.Archives, "archive"), size(r.Bytes))
+	}
+	return fmt.Sprintf("%s of %s were read, %s of %s, and the rest was not", humanize.Comma(r.Archives), count(r.OfArchives, "archive"), size(r.Bytes), size(r.OfBytes))
+}
+
+func (s *session) printFindings(findings []validate.Finding) {
+	for _, f := range findings {
+		where := oneLine(f.Object)
+		if f.Place != "" {
+			where += ": " + oneLine(f.Place)
+		}
+		s.print("     %s: %s: %s", f.Code, where, indented(f.Detail, "         "))
 		shown := len(f.Files)
 		if !s.verbose {
 			shown = min(shown, 10)

@@ -45,6 +45,18 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 		return nil, nil, context.Cause(ctx)
 	}
 	if c != nil {
+		newer := newerStores(ctx, c)
+		if len(newer) > 0 { // what is in them may not be what it seems to be
+			there = slices.DeleteFunc(there, func(p *place) bool { return newer[p.Store] != nil })
+			for _, err := range newer {
+				failed = append(failed, err)
+			}
+			if c, err = layout.List(ctx, stores(there)...); err != nil && c == nil {
+				failed = append(failed, err)
+			}
+		}
+	}
+	if c != nil {
 		failed = append(failed, noStores(ctx, c, there)...)
 	}
 	if c == nil || len(c.IDs) == 0 && len(failed) > 0 {
@@ -54,6 +66,17 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 		s.warn("%s", explain(err))
 	}
 	return c, errors.Join(failed...), nil
+}
+
+// newerStores finds the places whose marker says that they are of a format which this program does not know.
+func newerStores(ctx context.Context, c *layout.Catalog) map[layout.Store]error {
+	newer := map[layout.Store]error{}
+	for _, store := range c.Answered {
+		if _, err := store.Marker(ctx); errors.As(err, new(*manifest.FormatError)) {
+			newer[store] = err
+		}
+	}
+	return newer
 }
 
 func noDirectory(p *place) error {

@@ -165,7 +165,7 @@ func describeProblem(p manifest.Problem) string {
 	if where == "" {
 		where = p.Source
 	}
-	text := fmt.Sprintf("%s: %s", oneLine(where), strings.ReplaceAll(p.Kind, "_", " "))
+	text := fmt.Sprintf("%s: %s", oneLine(where), strings.ReplaceAll(oneLine(p.Kind), "_", " "))
 	if p.Detail != "" {
 		text += ": " + oneLine(strings.ReplaceAll(strings.TrimSpace(p.Detail), "\n", "; "))
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
@@ -32,6 +34,31 @@ func printable(s string) string {
 
 // oneLine is printable without line breaks, for names.
 func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\n`) }
+
+// escapeJSON writes what is no printable character as JSON does, in a document that json.Encoder made. It leaves those beyond ASCII as they are, and DEL; all of them stand in
+// strings.
+func escapeJSON(doc []byte) []byte {
+	hidden := func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) && r != utf8.RuneError }
+	if bytes.IndexFunc(doc, hidden) < 0 {
+		return doc
+	}
+	var b []byte
+	for _, r := range string(doc) {
+		if !hidden(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b
+}
+
+// indented is printable with each line but the first behind an indent, so that no text from a store can begin a line of its own.
+func indented(s, indent string) string {
+	return strings.ReplaceAll(printable(strings.TrimSpace(s)), "\n", "\n"+indent)
+}
 
 func size(n int64) string { return humanize.IBytes(uint64(max(0, n))) }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -91,15 +92,21 @@ func (u *ui) warn(format string, args ...any) {
 	u.line("warning: "+format, args...)
 }
 
-// document writes the result for programs, if it is wanted.
+// document writes the result for programs, if it is wanted. Somebody may look at it on a terminal, so it too has nothing that
+// a terminal would do more with than show.
 func (u *ui) document(v any) error {
 	if !u.json {
 		return nil
 	}
-	enc := json.NewEncoder(u.out)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := u.out.Write(escapeJSON(text.Bytes()))
+	return err
 }
 
 // fail reports why a command failed.

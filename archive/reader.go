@@ -286,12 +286,15 @@ func (w *window) readError(f int64, err error) error {
 	return fmt.Errorf("read %s: %s: frame %d: %w", w.src, w.src.ArchiveKey(w.a.SHA256), f, err)
 }
 
-// grow returns b with room for n more bytes.
+// grow returns b with room for n more bytes: mostly a frame, and another that a range may begin in.
 func grow(b []byte, n int64) []byte {
 	if int64(cap(b)-len(b)) >= n {
 		return b
 	}
-	g := make([]byte, len(b), int64(len(b))+max(n, 2*frameSize))
+	if n == frameSize {
+		n = 2 * frameSize
+	}
+	g := make([]byte, len(b), int64(len(b))+n)
 	copy(g, b)
 	return g
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -130,7 +131,7 @@ func ParseHead(data []byte) (*Head, error) {
 	if len(data) > MaxHead {
 		return nil, invalid("head of %d bytes, more than %d", len(data), MaxHead)
 	}
-	if err := checkFormat(data); err != nil {
+	if err := CheckFormat(data); err != nil {
 		return nil, err
 	}
 	h := new(Head)
@@ -146,19 +147,27 @@ func ParseHead(data []byte) (*Head, error) {
 	return h, nil
 }
 
-// checkFormat looks at nothing but the format, because the rules of a later one may be other rules.
-func checkFormat(data []byte) error {
+// CheckFormat looks at nothing but the format of a head or a marker, because the rules of a later one may be other rules. One that
+// this package does not know is a *FormatError.
+func CheckFormat(data []byte) error {
 	var version struct {
-		Format string `json:"format"`
+		Format string          `json:"format"`
+		Tool   json.RawMessage `json:"tool"` // which may be anything, in a later format
 	}
 	if err := json.Unmarshal(data, &version); err != nil {
 		return invalid("%.300v", err)
 	}
+	number, ours := strings.CutPrefix(version.Format, "lifeboat/")
+	n, err := strconv.ParseUint(number, 10, 16)
 	switch {
 	case version.Format == Format:
 		return nil
-	case strings.HasPrefix(version.Format, "lifeboat/"):
-		return &FormatError{version.Format}
+	case ours && err == nil && n > 1:
+		tool := strings.Trim(string(version.Tool), `"`)
+		if len(tool) > 40 || strings.Trim(tool, "0123456789.abcdefghijklmnopqrstuvwxyz+-") != "" {
+			tool = "" // it is for people to read
+		}
+		return &FormatError{version.Format, tool}
 	}
 	return invalid("format %.80q", version.Format)
 }

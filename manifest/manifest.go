@@ -42,10 +42,17 @@ const (
 var ErrInvalid = errors.New("invalid manifest")
 
 // FormatError reports a store that was written in a format this package does not know.
-type FormatError struct{ Found string }
+type FormatError struct {
+	Found string
+	Tool  string // version of lifeboat that wrote it, and so can read it; "" when that is not said
+}
 
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("written in format %.80q, and this lifeboat reads %q: use a newer lifeboat", e.Found, Format)
+	by, use := "", "use a newer lifeboat"
+	if e.Tool != "" {
+		by, use = " by lifeboat "+e.Tool, "use a newer lifeboat, "+e.Tool+" or later"
+	}
+	return fmt.Sprintf("written in format %.80q%s, and this lifeboat reads %q: %s", e.Found, by, Format, use)
 }
 
 // invalid returns an error that is ErrInvalid. What comes from a store is cut in it, but for paths, which are checked before

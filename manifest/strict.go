@@ -15,6 +15,9 @@ const (
 	maxObjects = 1 << 16 // in one text; a head has an object or two for each source, and one for each root
 )
 
+// Unmarshal decodes a JSON object of a store by the rules that hold for all of them; what breaks one is ErrInvalid.
+func Unmarshal(data []byte, v any) error { return unmarshal(data, v) }
+
 // unmarshal decodes one JSON value strictly. encoding/json alone takes "SIZE" for "size", the last of two equal keys, null for
 // any value, and U+FFFD for half a surrogate pair or invalid UTF-8; two readers could then see two different snapshots in
 // the same bytes.

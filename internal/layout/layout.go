@@ -15,6 +15,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"regexp"
 	"strings"
 	"time"
 
@@ -57,25 +58,43 @@ type Marker struct {
 // maxMarker bounds the size of a marker, in bytes.
 const maxMarker = 64 << 10
 
-// Marker reads the marker. That there is none is fs.ErrNotExist; one of another format is a *manifest.FormatError, and one that is none
-// ErrDamaged.
+// Marker reads the marker. That there is none is fs.ErrNotExist; one of another format is a *manifest.FormatError; what is no marker is
+// manifest.ErrInvalid and ErrDamaged.
 func (s Store) Marker(ctx context.Context) (Marker, error) {
-	var m Marker
-	data, err := s.read(ctx, MarkerKey, maxMarker)
+	data, err := s.ReadSmall(ctx, MarkerKey, maxMarker)
 	if err != nil {
+		return Marker{}, err
+	}
+	m, err := ParseMarker(data)
+	if errors.Is(err, manifest.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err != nil {
+		return Marker{}, fmt.Errorf("%s: %s: %w", s, MarkerKey, err)
+	}
+	return m, nil
+}
+
+// markerID is a UUID as every one of them is written.
+var markerID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// ParseMarker reads a marker. What is none is manifest.ErrInvalid.
+func ParseMarker(data []byte) (Marker, error) {
+	var m Marker
+	if err := manifest.CheckFormat(data); err != nil {
 		return m, err
 	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("%s: %s: %w: %w", s, MarkerKey, ErrDamaged, err)
-	}
-	if !strings.HasPrefix(m.Format, "lifeboat/") {
-		return m, fmt.Errorf("%s: %s: %w: it names no format", s, MarkerKey, ErrDamaged)
-	}
-	if m.Format != manifest.Format {
-		return m, fmt.Errorf("%s: %w", s, &manifest.FormatError{Found: m.Format})
+	if err := manifest.Unmarshal(data, &m); err != nil {
+		return Marker{}, err
 	}
 	if err := manifest.CheckName(m.App); err != nil {
-		return m, fmt.Errorf("%s: %s: %w: %w", s, MarkerKey, ErrDamaged, err)
+		return Marker{}, fmt.Errorf("app: %w", err)
+	}
+	if !markerID.MatchString(m.ID) {
+		return Marker{}, fmt.Errorf("%w: id %.80q is no UUID", manifest.ErrInvalid, m.ID)
+	}
+	if _, offset := m.Created.Zone(); offset != 0 || m.Created.IsZero() {
+		return Marker{}, fmt.Errorf("%w: created %s", manifest.ErrInvalid, m.Created.Format(time.RFC3339))
 	}
 	return m, nil
 }
@@ -90,7 +109,7 @@ type File struct {
 // When another process was first, its marker is returned, and nothing is changed.
 func (s Store) Init(ctx context.Context, m Marker, kit []File) (Marker, error) {
 	for _, f := range kit {
-		if err := s.Put(ctx, f.Name, bodyOf(f.Data), remote.PutOptions{}); err != nil {
+		if err := s.PutSmall(ctx, f.Name, f.Data, remote.PutOptions{}); err != nil {
 			return m, err
 		}
 	}
@@ -164,7 +183,7 @@ func (s Store) ListArchives(ctx context.Context) iter.Seq2[ArchiveInfo, error] {
 // stores copy those and never encode again.
 func (s Store) Manifest(ctx context.Context, id manifest.ID) (*manifest.Head, []byte, error) {
 	key := ManifestKey(id)
-	stored, err := s.read(ctx, key, manifest.MaxHeadStored)
+	stored, err := s.ReadSmall(ctx, key, manifest.MaxHeadStored)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -238,8 +257,13 @@ func bodyOf(data []byte) remote.Body {
 	return remote.Body{ReaderAt: bytes.NewReader(data), Size: int64(len(data)), SHA256: manifest.HashOf(data)}
 }
 
-// read returns an object of at most limit bytes.
-func (s Store) read(ctx context.Context, key string, limit int64) ([]byte, error) {
+// PutSmall stores an object that is in memory.
+func (s Store) PutSmall(ctx context.Context, key string, data []byte, opts remote.PutOptions) error {
+	return s.Put(ctx, key, bodyOf(data), opts)
+}
+
+// ReadSmall returns an object of at most limit bytes. A larger one is manifest.ErrInvalid.
+func (s Store) ReadSmall(ctx context.Context, key string, limit int64) ([]byte, error) {
 	r, err := s.Open(ctx, key, 0, -1)
 	if err != nil {
 		return nil, err

@@ -40,22 +40,52 @@ func put(t *testing.T, s layout.Store, key, data string) {
 }
 
 func TestMarker(t *testing.T) {
-	for text, ok := range map[string]bool{
-		`{"format":"lifeboat/1","id":"x","app":"app","created":"2026-01-02T03:04:05Z"}`:              true,
-		`{"format":"lifeboat/1","id":"x","app":"app","created":"2026-01-02T03:04:05Z","later":true}`: true,
-		`{"format":"lifeboat/2","id":"x","app":"app","created":"2026-01-02T03:04:05Z"}`:              false,
-		`{"format":"lifeboat/1","id":"x","app":"../app","created":"2026-01-02T03:04:05Z"}`:           false,
-		`{"format":"lifeboat/1","id":"x"}`:                                                           false,
-		`{}`:                                                                                         false,
-		``:                                                                                           false,
-		`"lifeboat/1"`:                                                                               false,
-		strings.Repeat(" ", 1<<17) + `{"format":"lifeboat/1","app":"app"}`: false,
+	const rest = `"id":"3f0c2a52-7a52-4a37-9a55-0b7f0f6a2d11","app":"app","created":"2026-01-02T03:04:05Z"}`
+	const good = `{"format":"lifeboat/1",` + rest
+	newer := new(manifest.FormatError)
+	change := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	for _, tt := range []struct {
+		text string
+		want error // or newer
+	}{
+		{good, nil},
+		{change(`"id"`, `"later":[{"x":true}],"id"`), nil},
+		{" \n" + good + "\n", nil},
+		{change("lifeboat/1", "lifeboat/2"), newer},
+		{`{"format":"lifeboat/2"}`, newer},
+		{change("lifeboat/1", "rescue/1"), manifest.ErrInvalid},
+		{change(`"app":"app"`, `"app":"../app"`), manifest.ErrInvalid},
+		{change(`"app":"app"`, `"app":"a\u001b[2Jb"`), manifest.ErrInvalid},
+		{change(`"app":"app",`, ``), manifest.ErrInvalid},
+		{change(`"app"`, `"App"`), manifest.ErrInvalid},
+		{change(`"app"`, `"app":"other","app"`), manifest.ErrInvalid},
+		{change(`"app":"app"`, `"app":null`), manifest.ErrInvalid},
+		{change("3f0c2a52", "3F0c2a52"), manifest.ErrInvalid},
+		{change("3f0c2a52", "../../ab"), manifest.ErrInvalid},
+		{change(`"3f0c2a52-7a52-4a37-9a55-0b7f0f6a2d11"`, `""`), manifest.ErrInvalid},
+		{change(`,"created":"2026-01-02T03:04:05Z"`, ``), manifest.ErrInvalid},
+		{change("04:05Z", "04:05+01:00"), manifest.ErrInvalid},
+		{change("2026-01-02", "2026-13-02"), manifest.ErrInvalid},
+		{change("app", strings.Repeat("a", 65)), manifest.ErrInvalid},
+		{change(`"id"`, `"x":`+strings.Repeat("[", 17)+strings.Repeat("]", 17)+`,"id"`), manifest.ErrInvalid},
+		{good[:len(good)-1], manifest.ErrInvalid},
+		{good + good, manifest.ErrInvalid},
+		{`{}`, manifest.ErrInvalid},
+		{``, manifest.ErrInvalid},
+		{`"lifeboat/1"`, manifest.ErrInvalid},
+		{"<html>404 Not Found</html>", manifest.ErrInvalid},
+		{"\xff" + good, manifest.ErrInvalid},
+		{strings.Repeat(" ", 1<<17) + good, manifest.ErrInvalid},
 	} {
 		s := memory()
-		put(t, s, layout.MarkerKey, text)
+		put(t, s, layout.MarkerKey, tt.text)
 		m, err := s.Marker(t.Context())
-		if (err == nil) != ok || ok && m.App != "app" {
-			t.Errorf("%.80q: %+v, %v", text, m, err)
+		ok := errors.Is(err, tt.want)
+		if tt.want == newer {
+			ok = errors.As(err, new(*manifest.FormatError))
+		}
+		if !ok || (err == nil) != (m.App == "app") {
+			t.Errorf("%.80q: %+v, %v", tt.text, m, err)
 		}
 	}
 	if _, err := memory().Marker(t.Context()); !errors.Is(err, fs.ErrNotExist) {

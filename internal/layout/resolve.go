@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
 	"time"
 
 	"lifeboat/manifest"
@@ -109,8 +110,16 @@ func Unfit(h *manifest.Head) string {
 	}
 	for _, p := range h.Problems {
 		if p.Kind == ProblemCorrupt {
-			return fmt.Sprintf("%s was corrupt when it was captured", p.Path)
+			return plain(p.Path) + " was corrupt when it was captured"
 		}
 	}
 	return ""
+}
+
+// plain returns a name as it is, or quoted if it has anything in it that a message should not have, such as a line break.
+func plain(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
 }
