@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
+
+	"lifeboat/manifest"
 )
 
 // printable returns text that came out of a store, or may have, in a form that a terminal only shows: what is no printable
@@ -32,8 +34,14 @@ func printable(s string) string {
 	return b.String()
 }
 
-// oneLine is printable without line breaks, for names.
-func oneLine(s string) string { return strings.ReplaceAll(printable(s), "\n", `\n`) }
+// oneLine is printable without line breaks, for names. What is longer than any path is cut.
+func oneLine(s string) string {
+	rest := ""
+	if len(s) > manifest.MaxPath {
+		s, rest = s[:manifest.MaxPath], "…"
+	}
+	return strings.ReplaceAll(printable(s), "\n", `\n`) + rest
+}
 
 // escapeJSON writes what is no printable character as JSON does, in a document that json.Encoder made. It leaves those beyond ASCII as they are, and DEL; all of them stand in
 // strings.

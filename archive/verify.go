@@ -64,6 +64,11 @@ func (r *Reader) Verify(ctx context.Context, src Source, a *manifest.Archive, ra
 			}
 		}
 	}
+	for ; next < len(ranges); next++ { // those of no bytes at the end
+		if err := fn(next, nil); err != nil {
+			return err
+		}
+	}
 	if n, err := io.Copy(digest, body); err != nil {
 		return fmt.Errorf("verify %s: %s: %w", src, src.ArchiveKey(a.SHA256), err)
 	} else if n > 0 {

@@ -35,6 +35,9 @@ func (a *Archive) Check() error {
 	}
 	rest := a.Size
 	for _, n := range a.Frames {
+		if n > MaxFrame {
+			return invalid("archive %s: frame of %d bytes, more than %d", a.SHA256, n, MaxFrame)
+		}
 		if n < 1 || n > rest {
 			return invalid("archive %s: frames do not add up to %d bytes", a.SHA256, a.Size)
 		}

@@ -249,3 +249,71 @@ func FuzzTimestamp(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseID: there is one way to write an ID.
+func FuzzParseID(f *testing.F) {
+	for _, s := range []string{expand("20260102T030405Z-#a"), expand("20260102T030405Z-#0"), "20260102T030405Z-", "-", expand("00000101T000000Z-#f"), expand("20260102T030405Z-#a") + "-", expand("20261302T030405Z-#a")} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, err := manifest.ParseID(s)
+		if err != nil {
+			if id != (manifest.ID{}) {
+				t.Fatalf("%q: %+v with error %v", s, id, err)
+			}
+			return
+		}
+		if id.String() != s || manifest.StampOf(id.Stamp.Time()) != id.Stamp {
+			t.Fatalf("%q became %q", s, id)
+		}
+	})
+}
+
+// FuzzArchives reads the bytes as the one piece of an archives table. What is taken can be read by extents without a bound being passed.
+func FuzzArchives(f *testing.F) {
+	good := describe(hashOf("one"), 3<<20)
+	line, err := json.Marshal(good)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append([]byte(`{"archives":[]}`+"\n"), append(line, '\n')...))
+	f.Add([]byte(expand(`{"archives":[]}` + "\n" + `{"sha256":"#a","size":4294967296,"length":1,"frames":[4294967296],"index":[0,0,"#0"]}` + "\n")))
+	f.Add([]byte(expand(`{"archives":[]}` + "\n" + `{"sha256":"#a","size":9223372036854775807,"length":2097152,"frames":[9223372036854775807,9223372036854775807],"index":[1,9223372036854775807,"#0"]}` + "\n")))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h := newHead()
+		h.Roots = []manifest.Archive{describe(hashOf("root"), int64(len(data))+1)}
+		h.Archives.Pieces = []manifest.PieceRef{{First: firstHash(data), Len: int64(len(data)), SHA256: manifest.HashOf(data)}}
+		fetch := func(manifest.Hash, int64, int64) ([]byte, error) { return data, nil }
+		archives, err := h.ArchivesOf(0, fetch)
+		if err != nil {
+			if archives != nil || !errors.Is(err, manifest.ErrInvalid) {
+				t.Fatalf("%v with error %v", archives, err)
+			}
+			return
+		}
+		last := ""
+		for _, a := range archives {
+			sum := int64(0)
+			for _, n := range a.Frames {
+				if sum += n; n < 1 || n > manifest.MaxFrame || sum > manifest.MaxArchive {
+					t.Fatalf("%+v", a)
+				}
+			}
+			if sum != a.Size || a.Length > manifest.MaxArchive || a.Length > int64(len(a.Frames))*manifest.FrameSize || a.Contains(a.Index.Off, a.Index.Len) != nil || last >= a.SHA256.String() {
+				t.Fatalf("%+v after %s", a, last)
+			}
+			last = a.SHA256.String()
+		}
+	})
+}
+
+// firstHash returns the hash in the first table line of a piece, read without care.
+func firstHash(piece []byte) string {
+	_, lines, _ := bytes.Cut(piece, []byte("\n"))
+	first, _, _ := bytes.Cut(lines, []byte("\n"))
+	var l struct{ SHA256 string }
+	if json.Unmarshal(first, &l) != nil {
+		return ""
+	}
+	return l.SHA256
+}

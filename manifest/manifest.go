@@ -24,17 +24,18 @@ const Format = "lifeboat/1"
 
 // Bounds on what is believed of a store, each checked before memory is allocated for it.
 const (
-	MaxHeadStored = 8 << 20  // bytes of a manifest object
-	MaxHead       = 64 << 20 // bytes of a head, decompressed
-	MaxPiece      = 16 << 20 // bytes of a piece or map
-	MaxArchive    = 4 << 30  // bytes of an archive, stored or decompressed
-	MaxPath       = 32 << 10 // bytes of a path
-	MaxExtent     = 1 << 20  // bytes of an extent that is not zeros
-	FrameSize     = 1 << 20  // bytes of tar stream in each zstd frame but the last
-	MapSpan       = 16 << 20 // bytes of a file that one map describes
-	MaxInline     = 1024     // extents in a file line; a file with more has maps
-	MaxXattrs     = 1024     // extended attributes of a file
-	MaxXattrBytes = 1 << 20  // bytes of their names and values
+	MaxHeadStored = 8 << 20            // bytes of a manifest object
+	MaxHead       = 64 << 20           // bytes of a head, decompressed
+	MaxPiece      = 16 << 20           // bytes of a piece or map
+	MaxArchive    = 4 << 30            // bytes of an archive, stored or decompressed
+	MaxPath       = 32 << 10           // bytes of a path
+	MaxExtent     = 1 << 20            // bytes of an extent that is not zeros
+	FrameSize     = 1 << 20            // bytes of tar stream in each zstd frame but the last
+	MaxFrame      = FrameSize + 64<<10 // bytes of a frame as it is stored; what cannot be compressed grows by less than 1 %
+	MapSpan       = 16 << 20           // bytes of a file that one map describes
+	MaxInline     = 1024               // extents in a file line; a file with more has maps
+	MaxXattrs     = 1024               // extended attributes of a file
+	MaxXattrBytes = 1 << 20            // bytes of their names and values
 )
 
 // ErrInvalid marks a head, piece, map or line that breaks a rule of the format. It is damage or forgery,

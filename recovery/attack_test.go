@@ -65,6 +65,9 @@ func TestHostileStores(t *testing.T) {
 				if a.By == "piece" && !strings.Contains(r.Stderr, "DAMAGED  piece 1 of the files table") {
 					t.Errorf("the lost piece is not named:\n%s", r.Stderr)
 				}
+				if i := strings.IndexFunc(r.Stdout+r.Stderr, func(c rune) bool { return c != '\n' && c != '\t' && (c < 0x20 || 0x7f <= c && c < 0xa0) }); i >= 0 {
+					t.Errorf("what a terminal would act on is shown: %q", (r.Stdout + r.Stderr)[i:])
+				}
 				onlyDest(t, parent)
 				if after := tree(t, store); after != before {
 					t.Errorf("the store was changed:\n%s\n%s", before, after)

@@ -203,6 +203,11 @@ func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, e
 	if p.files == 0 {
 		return nil, ErrNothingSelected
 	}
+	for _, err := range s.Archives(ctx) { // which is looked into piece by piece later, and is to be whole before
+		if err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 

@@ -381,3 +381,55 @@ func TestAbsentSnapshot(t *testing.T) {
 		t.Errorf("a store that is not mounted: %v", err)
 	}
 }
+
+// Only a part is read: what is damaged in it is found, and in the rest is not; what was read is counted; and an archive that was verified
+// in the same run is not read again, and what was found is told again.
+func TestPart(t *testing.T) {
+	p := newPatient(t)
+	snap := snaptest.Open(t, p.id, p.store.Store)
+	all := map[manifest.Hash]int64{}
+	must(t, validate.Archives(t.Context(), snap, func(a *manifest.Archive) { all[a.SHA256] = a.Size }))
+	archives := 0
+	for _, key := range p.keys() {
+		if p.tables[key] || strings.HasPrefix(key, "manifests/") {
+			continue
+		}
+		bad := slices.Clone(p.objects[key])
+		bad[len(bad)-1] ^= 1
+		p.set(t, key, bad)
+		if !p.check(t, false).OK {
+			p.set(t, key, p.objects[key]) // an archive of maps, which are always read
+			continue
+		}
+		archives++
+		found := 0
+		for h, size := range all {
+			verified := new(validate.Verified)
+			for again := range 2 {
+				r, err := validate.Check(t.Context(), p.id, p.store.Store, validate.Options{ReadData: true, Part: map[manifest.Hash]bool{h: true}, Verified: verified, Workers: 2})
+				must(t, err)
+				if want := (validate.Read{Archives: 1, Bytes: size, OfArchives: 4, OfBytes: r.Read.OfBytes}); *r.Read != want || r.ReadData || len(r.Databases) > 0 {
+					t.Errorf("read %+v, want %+v; %+v", *r.Read, want, r)
+				}
+				if r.OK != (layout.ArchiveKey(h) != key) {
+					t.Errorf("with %s damaged and %s read: %+v", key, layout.ArchiveKey(h), r.Findings)
+				}
+				if !r.OK {
+					found++
+					p.named(t, r, key)
+				}
+				if again == 0 {
+					p.set(t, key, p.objects[key]) // it is not read again, so it does not matter
+				}
+			}
+			p.set(t, key, bad)
+		}
+		if found != 2 {
+			t.Errorf("%s was found damaged %d times, want 2", key, found)
+		}
+		p.set(t, key, p.objects[key])
+	}
+	if archives != 2 {
+		t.Errorf("%d archives were tried, want 2", archives)
+	}
+}

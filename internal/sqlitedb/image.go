@@ -45,7 +45,8 @@ func ImageFacts(ctx context.Context, path string) (facts Facts, err error) {
 // withImage calls fn with an image and its size.
 //
 // It is opened immutable, and defensive (https://www.sqlite.org/security.html) unless its schema is damaged: then
-// the rest can only be read by passing over the errors, which defensive mode does not allow.
+// the rest can only be read by passing over the errors, which defensive mode does not allow. No value may be longer than the file: one
+// that is comes out of an expression in the schema, and could take a gigabyte.
 func withImage(ctx context.Context, path string, fn func(p *Pinned, size int64) error) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -58,7 +59,7 @@ func withImage(ctx context.Context, path string, fn func(p *Pinned, size int64) 
 	if err != nil {
 		return err
 	}
-	p := &Pinned{source: &source{path: abs}, header: parseHeader(nil)}
+	p := &Pinned{source: &source{path: abs}, header: parseHeader(nil), longest: min(max(info.Size(), 1<<20), 1<<30)}
 	defer p.Close()
 	if info.Size() > 0 {
 		const uri = "mode=ro&immutable=1"

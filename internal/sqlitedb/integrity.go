@@ -171,7 +171,8 @@ func (f *findings) failure(err error) {
 // isContent reports whether an error comes from what the database holds: damage, or a schema that asks for more
 // than we have; rather than from the disk, from memory or from ctx.
 func isContent(err error) bool {
-	return isSchema(err) || code(err)&0xff == sqlite3.SQLITE_NOTADB
+	primary := code(err) & 0xff
+	return isSchema(err) || primary == sqlite3.SQLITE_NOTADB || primary == sqlite3.SQLITE_TOOBIG
 }
 
 func (f *findings) add(result Integrity, message string) {

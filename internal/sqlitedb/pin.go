@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
@@ -155,6 +156,11 @@ func (p *Pinned) begin(ctx context.Context, path, uri string, opt Options) (err 
 			c.Close()
 		}
 	}()
+	if p.longest > 0 {
+		if _, err := sqlite.Limit(c.Conn, sqlite3.SQLITE_LIMIT_LENGTH, int(p.longest)); err != nil {
+			return err
+		}
+	}
 	err = p.read(ctx, c)
 	if isSchema(err) {
 		p.damage = err

@@ -9,17 +9,18 @@ import (
 
 // Pinned is a database at one instant. It must be closed. It is not for concurrent use.
 type Pinned struct {
-	source *source
-	conn   *conn  // nil for an empty file
-	guard  guard  // of a cold database; else nil, for SQLite's locks do the guarding
-	staged string // directory of the copy, or ""
-	origin guard  // of what was copied there
-	probe  *probe // nil unless a live database is watched
-	header header
-	pages  uint32
-	at     time.Time
-	wal    int64 // size of the -wal at the pin
-	damage error // why the schema can't be read, or nil
+	source  *source
+	conn    *conn  // nil for an empty file
+	guard   guard  // of a cold database; else nil, for SQLite's locks do the guarding
+	staged  string // directory of the copy, or ""
+	origin  guard  // of what was copied there
+	probe   *probe // nil unless a live database is watched
+	header  header
+	pages   uint32
+	at      time.Time
+	wal     int64 // size of the -wal at the pin
+	damage  error // why the schema can't be read, or nil
+	longest int64 // bytes of a value at most; 0 for what SQLite allows
 }
 
 // Pages returns how many pages the database has.

@@ -4,7 +4,7 @@
 Every digest in them is right; what they say is not. Each lies in DIR/<name>/store and holds one snapshot,
 20260102T030405Z. DIR/attacks.json lists them: {"name", "by": which programs must refuse it before they write anything
 ("both" or "py": jq cannot see some things), or "lost": some file must be missing afterwards, or "piece": a piece of
-the files table must}. Two more stores are
+the files table must, or "cli": lifeboat itself must refuse it, the others may, or "text": nobody must, but it has text that a terminal would act on}. Two more stores are
 no attacks: honest, and setuid, in which data/plain has the mode 5755.
 """
 
@@ -165,6 +165,26 @@ def extents(path, value):
     return setting(path, extents=value)
 
 
+TEXT = "\x1b[2J\x1b]0;title\x07\r\nFAKE  ok\x7f\u009b31m\u202e\u2028\u200b"
+
+
+def text_in_head(h):
+    h["tool"] = TEXT
+    h["host"] = {"name": TEXT, "os": TEXT, "arch": TEXT}
+    h["problems"] = [{"source": TEXT, "path": TEXT, "kind": TEXT, "detail": TEXT}, {"path": TEXT, "kind": "corrupt", "detail": TEXT}]
+    h["problem_count"] = 2
+    h["omitted"] = [{"source": TEXT, "why": TEXT}]
+    for s in h["sources"]:
+        s["root"] = TEXT
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def declare():
     # Paths that lead outside.
     attack("dot-dot", put(file("data/../../escaped"), after="data"))
@@ -278,6 +298,31 @@ def declare():
         b'{"path":"data/dir"', b'["%s",false]\n{"path":"data/dir"' % STAMP.encode()) if n == "files" else d)
     attack("null-line", raw=lambda n, d: d.replace(b'{"path":"data/dir"', b'null\n{"path":"data/dir"') if n == "files" else d)
     attack("bomb", head=lambda h: h.update(tool=" " * (65 << 20)))
+    attack("deep-head", by="py", head=lambda h: h.update(later=nested(17)))
+    attack("many-objects", by="py", head=lambda h: h.update(later=[{}] * 70000))
+    attack("many-problems", by="cli", head=lambda h: h.update(problems=[{"kind": "x"}] * 101, problem_count=101))
+    attack("problems-uncounted", by="cli", head=lambda h: h.update(problems=[{"kind": "x"}]))
+    attack("root-twice", by="cli", head=lambda h: h["roots"].append(h["roots"][0]))
+    attack("frame-huge", by="py", head=lambda h: h["roots"][0].update(size=4 << 30, frames=[4 << 30]))
+    attack("type-fifo", setting("data/plain", type="fifo"))
+    attack("setuid-beyond", setting("data/plain", mode="17777"))
+    attack("hardlink-pair", lambda p: (put({"path": "data/i", "type": "hardlink", "link": "data/hard"})(p),
+                                       setting("data/hard", link="data/i")(p)))
+    attack("extent-in-table", by="lost", late=lambda p: p.line("data/plain").update(extents=[[0, 0, 1300]]))
+    attack("chunk-zero", by="cli", late=setting("data/plain", chunk=None))
+    attack("xattr-no-name", by="cli", change=setting("data/plain", xattrs=[["", ""]]))
+    attack("xattrs-not-in-order", by="cli", change=setting("data/plain", xattrs=[["b", ""], ["a", ""]]))
+    attack("mtime-beyond", by="cli", change=setting("data/plain", mtime="9223372036854775807.000000000"))
+    attack("two-heads", by="cli", head=lambda h: h.update(Format="lifeboat/2"))
+    # Text that a terminal would act on, and names that only some systems tell apart: legal, and to be shown with care.
+    attack("text-in-head", by="text", head=text_in_head)
+    attack("text-in-names", lambda p: [put(x)(p) for x in (
+        file("data/zz/" + TEXT), link("data/zz/a", TEXT), file("data/zz/b", user=TEXT, group=TEXT),
+        file("data/zz/c", xattrs=[["user." + TEXT, ""]]),
+        file("data/zz/" + "\ufffd" * 2 + TEXT, raw=w.b64(b"data/zz/\xff\x9b" + TEXT.encode())),
+        link("data/zz/d", "\ufffd" + TEXT, raw_link=w.b64(b"\xff" + TEXT.encode())))], by="text")
+    attack("names-by-case", lambda p: [put(file("data/zz/" + x))(p) for x in ("File", "file", "FILE", "\u00e9", "e\u0301", "CON", "a:b", "a\\b", "end.", "-rf", "~")],
+           by="text")
 
 
 def main():
