@@ -168,6 +168,8 @@ func CheckFormat(data []byte) error {
 			tool = "" // it is for people to read
 		}
 		return &FormatError{version.Format, tool}
+	case version.Format == "":
+		return invalid("it names no format")
 	}
 	return invalid("format %.80q", version.Format)
 }

@@ -67,13 +67,22 @@ func (s Store) Marker(ctx context.Context) (Marker, error) {
 	}
 	m, err := ParseMarker(data)
 	if errors.Is(err, manifest.ErrInvalid) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		err = &markerError{err}
 	}
 	if err != nil {
 		return Marker{}, fmt.Errorf("%s: %s: %w", s, MarkerKey, err)
 	}
 	return m, nil
 }
+
+// A markerError is ErrDamaged and manifest.ErrInvalid, and does not speak of a manifest.
+type markerError struct{ err error }
+
+func (e *markerError) Error() string {
+	return ErrDamaged.Error() + ": " + strings.TrimPrefix(e.err.Error(), manifest.ErrInvalid.Error()+": ")
+}
+
+func (e *markerError) Unwrap() []error { return []error{ErrDamaged, e.err} }
 
 // markerID is a UUID as every one of them is written.
 var markerID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
