@@ -142,7 +142,7 @@ lifeboat: file://$W/bucket belongs to the application "app", not to "second"; ch
 	{name: "a remote of another application", args: "backup app --app second --store tmp/s --remote bucket", changes: []string{"tmp/s"}, code: 10, kind: "other_application", says: `
 lifeboat: file://$W/bucket belongs to the application "app", not to "second"; choose another store, or name that application with --app`},
 	{name: "a damaged store", setup: func(w *world) { w.remove("state"); w.flip("bucket/archives/*", 60) }, args: "restore latest --remote bucket --target out", code: 4, kind: "integrity", says: `
-lifeboat: files table: read piece "app": file://$W/bucket: archives/….tar.zst: frame 0: damaged: damaged zstd data: …
+lifeboat: files table: read piece "app": file://$W/bucket: archives/….tar.zst: frame 0, bytes 0 to …: damaged: damaged zstd data: …
   next: lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole`},
 	{name: "a marker that is damaged", setup: func(w *world) { w.flip("bucket/lifeboat.json", 3) }, args: "backup app --app app --remote bucket", code: 4, changes: []string{"state"}, says: `
 warning: file://$W/bucket: lifeboat.json: damaged: it names no format; lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -57,7 +58,7 @@ type victim struct {
 func (v *victim) run(args ...string) (code int, out string) {
 	v.t.Helper()
 	var stdout, stderr bytes.Buffer
-	env := environ.Env{OS: "linux", Dir: v.home, UID: 1000, Getenv: func(name string) string {
+	env := environ.Env{OS: "linux", Dir: v.home, UID: 1000, Now: time.Now, Getenv: func(name string) string {
 		switch name {
 		case "HOME":
 			return v.home
