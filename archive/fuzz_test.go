@@ -2,6 +2,7 @@ package archive_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"math/rand/v2"
 	"testing"
@@ -86,7 +87,7 @@ func packOne(t testing.TB, store *memory, content []byte) (archive.Place, []*man
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := archive.NewWriter(t.Context(), pool, archive.Options{Create: func() (archive.Object, error) { return &object{s: store}, nil }})
+	w := archive.NewWriter(t.Context(), pool, archive.Options{Create: func(context.Context) (archive.Object, error) { return &object{s: store}, nil }})
 	at, err := w.Add(archive.Segment{Name: "one", Data: content, Chunk: len(content), Sums: []archive.ChunkSum{archive.SumOf(content)}})
 	if err == nil {
 		err = w.Close()
