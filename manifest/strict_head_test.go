@@ -129,7 +129,7 @@ func TestParseHeadRefuses(t *testing.T) {
 		{"frames too small", `"frames":[600]`, `"frames":[599]`, "add up"},
 		{"frames too large", `"frames":[600]`, `"frames":[601]`, "add up"},
 		{"negative frame", `"frames":[400,100]`, `"frames":[501,-1]`, "add up"},
-		{"frames overflow", `"frames":[400,100]`, `"frames":[9223372036854775807,9223372036854775807]`, "add up"},
+		{"frames overflow", `"frames":[400,100]`, `"frames":[9223372036854775807,9223372036854775807]`, "frame of"},
 		{"index outside", `"index":[1024,376`, `"index":[1024,377`, "index"},
 		{"index before", `"index":[1024,376`, `"index":[-1,376`, "index"},
 		{"index of two", `"index":[1024,376,"#4"]`, `"index":[1024,376]`, "2 values"},

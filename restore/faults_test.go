@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -117,14 +118,19 @@ func TestVerify(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 	snaptest.Empty(t, scratch)
+	repeated := 0
 	snaptest.EachFault(t, func(t *testing.T, f *snaptest.Faults) error {
+		var again *restore.Result
 		snap, err := layout.OpenSnapshot(t.Context(), id, 2, layout.Store{Store: snaptest.FaultyStore(local.Store.Store, f)})
 		if err == nil {
-			_, err = restore.Verify(t.Context(), snap, restore.VerifyOptions{Scratch: scratch})
+			again, err = restore.Verify(t.Context(), snap, restore.VerifyOptions{Scratch: scratch})
 		}
 		snaptest.Empty(t, scratch)
 		if f.Hit() && err == nil {
-			t.Error("Verify is content though the store failed")
+			// To read ahead in a table may fail: what is needed is then read alone.
+			if repeated++; repeated > 4 || !reflect.DeepEqual(again, res) {
+				t.Errorf("Verify is content though the store failed: %+v", again)
+			}
 		}
 		return err
 	})
