@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
 
 	"lifeboat/integration/miniotest"
@@ -321,5 +322,35 @@ func TestNothingIsSentTwice(t *testing.T) {
 			}
 			t.Logf("%s: %d cuts, %d archives", command, cuts, len(there()))
 		})
+	}
+}
+
+// A limited transfer moves the same bytes as one that is not.
+func TestLimitedTransfer(t *testing.T) {
+	proxy := miniotest.Start(t).Proxy(t)
+	sources := writeSources(t, 2)
+	m := newMachine(t, proxy.Server)
+	m.must(nil, append([]string{"create", "--app", "app"}, sources...)...)
+	transfer := func(limits ...string) map[string]int64 {
+		remote := []string{"--app", "app", "--remote", "s3://" + proxy.Bucket(t) + "/app"}
+		proxy.Reset()
+		m.must(nil, append(append([]string{"push"}, remote...), limits...)...)
+		target := filepath.Join(t.TempDir(), "r")
+		none := []string{"--store", filepath.Join(m.home, "none"), "--target", target}
+		if len(limits) > 0 {
+			none = append(none, "--limit-download", limits[1])
+		}
+		m.must(nil, append(append([]string{"restore", "latest"}, remote...), none...)...)
+		moved := map[string]int64{}
+		for _, r := range proxy.Requests() {
+			if _, name, ok := strings.Cut(r.Path, "/archives/"); ok {
+				moved[r.Method+" "+name] += r.Sent + r.Received
+			}
+		}
+		return moved
+	}
+	fast, slow := transfer(), transfer("--limit-upload", "800K")
+	if diff := cmp.Diff(fast, slow); diff != "" || len(fast) < 6 {
+		t.Errorf("%d archives came and went; those that were limited differ:\n%s", len(fast), diff)
 	}
 }
