@@ -218,7 +218,7 @@ func TestSlowLine(t *testing.T) {
 					break
 				}
 			}
-			time.Sleep(50 * time.Second) // until it is durable
+			time.Sleep(150 * time.Second) // as if the last of it had been in the system's buffers
 			b.objects[r.URL.Path] = got.Bytes()
 			return true
 		}
