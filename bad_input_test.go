@@ -75,6 +75,9 @@ lifeboat: "" names no snapshot: want latest, latest@TIME, a stamp such as 200601
 	{name: "no such path in a snapshot", args: "cat latest app/nosuch --remote bucket", plain: true, code: 1, says: `
 lifeboat: there is no "app/nosuch" in snapshot …
   next: lifeboat ls … shows what there is`},
+	{name: "a path without its source", args: "cat latest sub/y --remote bucket", plain: true, code: 1, says: `
+lifeboat: there is no "sub/y" in snapshot …
+  next: did you mean app/sub/y? A path begins with the name of its source; lifeboat ls … shows what there is`},
 	{name: "a path below a file", args: "cat latest app/x/y --remote bucket", plain: true, code: 1, says: `
 lifeboat: there is no "app/x/y" in snapshot …
   next: lifeboat ls … shows what there is`},

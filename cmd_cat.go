@@ -75,5 +75,5 @@ func find(ctx context.Context, snap *layout.Snapshot, path string) (*manifest.Fi
 		}
 		break
 	}
-	return nil, noPath(snap, path)
+	return nil, noPath(ctx, snap, path)
 }

@@ -82,7 +82,7 @@ func ls(s *session, c *cli.Context) error {
 		}
 	}
 	if !found && path != "" {
-		return noPath(snap, path)
+		return noPath(ctx, snap, path)
 	}
 	if err := out.Flush(); err != nil {
 		return err

@@ -88,9 +88,25 @@ func noSnapshot(ref, where string, skipped []manifest.Skipped) error {
 }
 
 // noPath is the error of a path that is not in a snapshot.
-func noPath(snap *layout.Snapshot, path string) error {
-	return &failure{codeFailed, "no_path", fmt.Errorf("there is no %q in snapshot %s", path, snap.ID.Stamp),
-		fmt.Sprintf("lifeboat ls %s shows what there is", snap.ID.Stamp)}
+func noPath(ctx context.Context, snap *layout.Snapshot, path string) error {
+	next := fmt.Sprintf("lifeboat ls %s shows what there is", snap.ID.Stamp)
+	if better := underSource(ctx, snap, path); better != "" {
+		next = fmt.Sprintf("did you mean %s? A path begins with the name of its source; %s", oneLine(better), next)
+	}
+	return &failure{codeFailed, "no_path", fmt.Errorf("there is no %q in snapshot %s", path, snap.ID.Stamp), next}
+}
+
+// underSource returns the path that was meant when the name of its source was left out, or "".
+func underSource(ctx context.Context, snap *layout.Snapshot, path string) string {
+	for _, src := range snap.Head.Sources {
+		for f, err := range snap.FilesFrom(ctx, src.Name+"/"+path) {
+			if err == nil && f.Path == src.Name+"/"+path {
+				return f.Path
+			}
+			break
+		}
+	}
+	return ""
 }
 
 // reported is the exit code of a command that did what it could, and has told what it could not.
