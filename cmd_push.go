@@ -66,11 +66,10 @@ func push(s *session, c *cli.Context) error {
 	defer stop()
 	done := []pushed{}
 	send := func(remotes []*place) {
-		for _, r := range remotes {
-			copied, err := s.pushTo(ctx, w, r, ids, meter)
-			done = append(done, copied...)
-			if err != nil {
-				w.failed = append(w.failed, err)
+		for _, o := range sideBySide(remotes, func(_ int, r *place) ([]pushed, error) { return s.pushTo(ctx, w, r, ids, meter) }) {
+			done = append(done, o.done...)
+			if o.err != nil {
+				w.failed = append(w.failed, o.err)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
@@ -55,17 +56,12 @@ func (s *session) deliver(ctx context.Context, w *writable, sending *sending, re
 	if err != nil {
 		return err
 	}
-	for i, r := range w.remotes {
-		done, err := s.complete(ctx, w, r, sending.streams[i], all, meter)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		s.delivered(w, r, done, err, report)
-	}
-	for _, r := range s.tryLate(ctx, w) {
-		done, err := s.pushTo(ctx, w, r, all, meter)
-		s.delivered(w, r, done, err, report)
-	}
+	s.delivered(w, report, sideBySide(w.remotes, func(i int, r *place) ([]pushed, error) {
+		return s.complete(ctx, w, r, sending.streams[i], all, meter)
+	}))
+	s.delivered(w, report, sideBySide(s.tryLate(ctx, w), func(_ int, r *place) ([]pushed, error) {
+		return s.pushTo(ctx, w, r, all, meter)
+	}))
 	report.failed = w.failed
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -73,16 +69,40 @@ func (s *session) deliver(ctx context.Context, w *writable, sending *sending, re
 	return nil
 }
 
-// delivered reports what a remote got.
-func (s *session) delivered(w *writable, r *place, done []pushed, err error, report *backupReport) {
-	if err != nil {
-		w.failed = append(w.failed, err)
+// An outcome is what came of a push to one remote.
+type outcome struct {
+	to   *place
+	done []pushed
+	err  error
+}
+
+// sideBySide pushes to every remote at once, so that one that does not answer holds up no other. The outcomes are in the order of
+// the remotes.
+func sideBySide(remotes []*place, push func(i int, r *place) ([]pushed, error)) []outcome {
+	list := make([]outcome, len(remotes))
+	var wg sync.WaitGroup
+	for i, r := range remotes {
+		wg.Go(func() {
+			done, err := push(i, r)
+			list[i] = outcome{r, done, err}
+		})
 	}
-	for _, p := range done {
-		if p.Stamp == report.Stamp {
-			report.Places = append(report.Places, placeName{r.name, r.url})
-		} else {
-			s.note("%s also got %s, which it had missed", r.name, p.Stamp)
+	wg.Wait()
+	return list
+}
+
+// delivered reports what the remotes got.
+func (s *session) delivered(w *writable, report *backupReport, outcomes []outcome) {
+	for _, o := range outcomes {
+		if o.err != nil {
+			w.failed = append(w.failed, o.err)
+		}
+		for _, p := range o.done {
+			if p.Stamp == report.Stamp {
+				report.Places = append(report.Places, placeName{o.to.name, o.to.url})
+			} else {
+				s.note("%s also got %s, which it had missed", o.to.name, p.Stamp)
+			}
 		}
 	}
 }
