@@ -22,7 +22,9 @@ them from here, and keep them with the credentials.
    lifeboat recovery-kit --stores --remote s3://bucket/app
 
 With --stores they are put into the local store and every remote, in place of
-what is there: lifeboat validate says when that is needed.`
+what is there: lifeboat validate says when that is needed.
+
+Exit code 10: there is no store; 14: a remote was not reached, or refused.`
 
 func recoveryKitFlags() []cli.Flag {
 	return []cli.Flag{&cli.BoolFlag{Name: "stores", Usage: "put them into every store"}}

@@ -24,7 +24,7 @@ func TestComplete(t *testing.T) {
 		more        bool   // than these
 	}{
 		{words: "_", want: ":words demo backup create push pull list", more: true},
-		{words: "re", want: ":words restore"},
+		{words: "re", want: ":words restore", more: true},
 		{words: "nosuch", want: ":words"},
 		{words: "list _", want: ":words"},
 		{words: "list --pro", want: ":words --progress"},
@@ -33,8 +33,8 @@ func TestComplete(t *testing.T) {
 		{words: "list --progress=p", want: ":words --progress=plain"},
 		{words: "list --progress = p", want: ":words plain"}, // as bash breaks it
 		{words: "list --progress =", want: ":words auto bar plain none"},
-		{words: "--json re", want: ":words restore"},
-		{words: "--store x re", want: ":words restore"},
+		{words: "--json re", want: ":words restore", more: true},
+		{words: "--store x re", want: ":words restore", more: true},
 		{words: "--store _", want: ":files"},
 		{words: "restore latest --target _", want: ":files"},
 		{words: "restore _", want: ":words " + strings.Join(stamps, " ") + " latest"},
