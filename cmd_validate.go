@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 
@@ -229,9 +231,13 @@ func (s *session) validateStores(ctx context.Context, catalog *layout.Catalog, p
 		}
 	}
 	var local *localstore.Store
+	has := withSnapshots(catalog)
 	for _, p := range places {
 		if !slices.Contains(catalog.Answered, p.Store) {
 			continue
+		}
+		if _, err := p.Marker(ctx); !has[p.Store] && errors.Is(err, fs.ErrNotExist) {
+			continue // it is no store, which has been said
 		}
 		opts := validate.StoreOptions{App: app, Kit: kit(), Released: func(name string, sum manifest.Hash) bool { return recovery.Released(name, sum) }}
 		if p.name == "local" {

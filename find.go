@@ -88,12 +88,7 @@ func noDirectory(p *place) error {
 
 // noStores finds the places that answered and have nothing, because they are no stores: most likely, a name is mistyped.
 func noStores(ctx context.Context, c *layout.Catalog, places []*place) (failed []error) {
-	has := map[layout.Store]bool{}
-	for _, id := range c.IDs {
-		for _, store := range c.Where(id) {
-			has[store] = true
-		}
-	}
+	has := withSnapshots(c)
 	for _, p := range places {
 		if has[p.Store] || !slices.Contains(c.Answered, p.Store) {
 			continue
@@ -103,6 +98,17 @@ func noStores(ctx context.Context, c *layout.Catalog, places []*place) (failed [
 		}
 	}
 	return failed
+}
+
+// withSnapshots returns the stores that list any.
+func withSnapshots(c *layout.Catalog) map[layout.Store]bool {
+	has := map[layout.Store]bool{}
+	for _, id := range c.IDs {
+		for _, store := range c.Where(id) {
+			has[store] = true
+		}
+	}
+	return has
 }
 
 // resolve finds which snapshot a reference names and the places that list it, and tells what "latest" passes over.
