@@ -208,6 +208,8 @@ func argumentsOf(ctx context.Context, commands []*cli.Command, env environ.Env, 
 		return append(commandWords(commands), topicWords()...), false
 	case "SHELL":
 		return wordsOf(shellNames()), false
+	case "DIR":
+		return nil, true
 	}
 	return nil, repeated // paths of this machine; a single PATH is one in a snapshot
 }

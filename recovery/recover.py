@@ -385,7 +385,19 @@ def parse(data, what):
         raise Broken("%s: %s" % (what, e))
     if type(d) is not dict:
         raise Broken("%s: not an object" % what)
+    check_shape(d, what)
     return d
+
+
+def check_shape(d, what):
+    """Not nested more than 16 deep, and not of more than 65,536 objects."""
+    depth, objects, level = 0, 0, [d]
+    while level:
+        depth += 1
+        objects += sum(type(v) is dict for v in level)
+        if depth > 16 or objects > 65536:
+            raise Broken("%s: nested too deep, or of too many objects" % what)
+        level = [v for c in level for v in (c.values() if type(c) is dict else c) if type(v) in (dict, list)]
 
 
 def text(d, key, what):
