@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, env environ.Env, stdout, stderr io.
 		return codeOK
 	}
 	var told reported
-	if errors.As(err, &told) && ctx.Err() == nil {
+	if errors.As(err, &told) { // also when it was interrupted since: the work was done, and the document is out
 		return int(told)
 	}
 	f := classify(ctx, err)

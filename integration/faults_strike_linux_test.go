@@ -46,12 +46,12 @@ type blow struct {
 }
 
 var blows = []blow{
-	{"EIO before", strike.Verdict{Fail: syscall.EIO}, false, 4},
-	{"EIO after", strike.Verdict{Fail: syscall.EIO, After: true}, false, 4},
-	{"disk full from there on", strike.Verdict{Fail: syscall.ENOSPC}, true, 3},
-	{"kill -9", strike.Verdict{Kill: true}, false, 22},
-	{"Ctrl-C", strike.Verdict{Signal: syscall.SIGINT}, false, 5},
-	{"SIGTERM", strike.Verdict{Signal: syscall.SIGTERM}, false, 2},
+	{"EIO before", strike.Verdict{Fail: syscall.EIO}, false, 2},
+	{"EIO after", strike.Verdict{Fail: syscall.EIO, After: true}, false, 2},
+	{"disk full from there on", strike.Verdict{Fail: syscall.ENOSPC}, true, 2},
+	{"kill -9", strike.Verdict{Kill: true}, false, 12},
+	{"Ctrl-C", strike.Verdict{Signal: syscall.SIGINT}, false, 3},
+	{"SIGTERM", strike.Verdict{Signal: syscall.SIGTERM}, false, 1},
 }
 
 // inARow is how many times the program is killed before it may come to its end: what a kill leaves is there at the next.
