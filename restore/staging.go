@@ -132,6 +132,7 @@ func (st *staging) makeDir() error {
 	}
 	// Only a rename can tell whether a rename works: a bind mount is on the same device and refuses it all the same.
 	if err := st.makeIn(st.target); err != nil {
+		durable.SweepDirs(st.target, layout.StagingPrefix) // it may have failed after its effect
 		return st.makeIn(parent)
 	}
 	beside := filepath.Join(parent, filepath.Base(st.dir))
