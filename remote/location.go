@@ -40,13 +40,24 @@ func ParseURL(s string) (Location, error) {
 	case scheme == "file" && hasScheme:
 		return parseFile(s)
 	case len(scheme) > 1 && strings.HasPrefix(s[len(scheme):], "://"):
-		return Location{}, fmt.Errorf("%.20q is no kind of store: give s3://bucket/prefix?endpoint=https://host, file:///dir or a path", scheme)
+		what := "what stands before :// in the store's URL"
+		if isScheme(scheme) {
+			what = fmt.Sprintf("%.20q", scheme)
+		}
+		return Location{}, fmt.Errorf("%s is no kind of store: give s3://bucket/prefix?endpoint=https://host, file:///dir or a path", what)
 	}
 	dir, err := filepath.Abs(s)
 	if err != nil {
 		return Location{}, fmt.Errorf("path %q: %w", s, err)
 	}
 	return Location{Dir: dir}, nil
+}
+
+// isScheme reports whether a text can be the scheme of a URL (RFC 3986, section 3.1), and so holds no secret.
+func isScheme(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+-.", r))
+	}) < 0
 }
 
 func parseS3(s string) (Location, error) {
