@@ -51,6 +51,11 @@ var documents = []struct {
 		w.must("backup", "app", "--app", "app", "--store", "other-state", "--remote", "bad", "--quiet")
 		w.flipData("bad")
 	}},
+	{name: "validate.subset", args: "validate --read-data-subset 1/1 --store none --remote bucket"},
+	{name: "validate.store", args: "validate --store none --remote foreign", code: 4, setup: func(w *world) {
+		w.check(exec.Command("cp", "-r", w.path("bucket"), w.path("foreign")).Run())
+		w.write("foreign/recover.sh", "echo not the one\n")
+	}},
 	{name: "recovery-kit", args: "recovery-kit kit"},
 	{name: "restore", args: "restore latest --remote bucket --target out"},
 	{name: "config.validate", args: "config validate", setup: configured("app: app\nsources:\n  - {name: app, path: app, exclude: ['*.log'], optional: true}\nremotes:\n  - {name: disk, url: bucket}\n" +
