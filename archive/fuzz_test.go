@@ -101,9 +101,12 @@ func packOne(t testing.TB, store *memory, content []byte) (archive.Place, []*man
 // One reading verifies an archive and gives ranges of it: the same bytes that Read gives, whatever the ranges are.
 func TestVerifyGivesRanges(t *testing.T) {
 	store := newMemory(t)
-	_, archives := pack(t, store, 21, 12, 32<<20)
+	_, archives := pack(t, store, 21, 60, 6<<20)
 	random := rand.New(rand.NewPCG(5, 6))
 	r := reader(t, store)
+	if len(archives) < 2 || len(archives[0].Frames) < 5 {
+		t.Fatalf("%d archives, the first of %d frames: too small to mean anything", len(archives), len(archives[0].Frames))
+	}
 	for _, a := range archives {
 		var ranges []archive.Range
 		off := int64(0)
