@@ -162,10 +162,24 @@ func recovered(t *testing.T, store string, want map[string]map[string]snaptest.E
 				t.Fatalf("exit code %d\n%s\n%s", r.Code, r.Stdout, r.Stderr)
 			}
 			for name, tree := range want {
-				same(t, tree, snaptest.Walk(t, filepath.Join(dest, name)), specialBits)
+				got := snaptest.Walk(t, filepath.Join(dest, name))
+				if script == recoverytest.Shell { // it has no way to set extended attributes, and says so
+					tree, got = bare(tree), bare(got)
+				}
+				same(t, tree, got, specialBits)
 			}
 		})
 	}
+}
+
+// bare returns a tree without extended attributes.
+func bare(tree map[string]snaptest.Entry) map[string]snaptest.Entry {
+	out := map[string]snaptest.Entry{}
+	for path, e := range tree {
+		e.Xattrs = ""
+		out[path] = e
+	}
+	return out
 }
 
 // What lifeboat writes, the recovery programs read: odd names, links, modes, databases, sizes.

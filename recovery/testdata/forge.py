@@ -311,6 +311,8 @@ def declare():
     attack("extent-in-table", by="lost", late=lambda p: p.line("data/plain").update(extents=[[0, 0, 1300]]))
     attack("chunk-zero", by="cli", late=setting("data/plain", chunk=None))
     attack("xattr-no-name", by="cli", change=setting("data/plain", xattrs=[["", ""]]))
+    attack("xattrs-too-many", by="py", change=setting("data/plain", xattrs=[["user.%05d" % n, ""] for n in range(1025)]))
+    attack("xattrs-too-large", by="py", change=setting("data/plain", xattrs=[["user.a", base64.b64encode(bytes(1 << 20)).decode()]]))
     attack("xattrs-not-in-order", by="cli", change=setting("data/plain", xattrs=[["b", ""], ["a", ""]]))
     attack("mtime-beyond", by="cli", change=setting("data/plain", mtime="9223372036854775807.000000000"))
     attack("two-heads", by="cli", head=lambda h: h.update(Format="lifeboat/2"))
