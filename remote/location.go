@@ -74,13 +74,16 @@ func parseS3(s string) (Location, error) {
 		err = errors.New("it has a port")
 	}
 	if err != nil {
-		return Location{}, fmt.Errorf("bucket %.100q: %w: the form is s3://bucket/prefix?endpoint=https://host", loc.Bucket, err)
+		return Location{}, fmt.Errorf("bucket %s: %w: the form is s3://bucket/prefix?endpoint=https://host", shown(loc.Bucket), err)
 	}
 	if loc.Prefix != "" {
 		if len(loc.Prefix) > maxPrefix {
 			return Location{}, fmt.Errorf("the prefix in the URL is longer than %d bytes", maxPrefix)
 		}
 		if err := checkKey(loc.Prefix); err != nil {
+			if strings.Contains(loc.Prefix, "@") {
+				return Location{}, errors.New("the prefix in the URL is no key, and has an @: a URL must not hold a secret, so it is not shown")
+			}
 			return Location{}, fmt.Errorf("prefix: %w", err)
 		}
 	}
@@ -90,7 +93,7 @@ func parseS3(s string) (Location, error) {
 	}
 	for name, values := range query {
 		if len(values) != 1 {
-			return Location{}, fmt.Errorf("%.40q occurs %d times in the URL: give it once", name, len(values))
+			return Location{}, fmt.Errorf("%s occurs %d times in the URL: give it once", shown(name), len(values))
 		}
 		switch name {
 		case "endpoint":
@@ -98,7 +101,7 @@ func parseS3(s string) (Location, error) {
 		case "region":
 			loc.Region = values[0]
 		default:
-			return Location{}, fmt.Errorf("%.40q is not known in the URL of a bucket: there are endpoint and region; credentials come from the environment", name)
+			return Location{}, fmt.Errorf("%s is not known in the URL of a bucket: there are endpoint and region; credentials come from the environment", shown(name))
 		}
 	}
 	if loc.Endpoint != "" {
@@ -107,6 +110,14 @@ func parseS3(s string) (Location, error) {
 		}
 	}
 	return loc, nil
+}
+
+// shown is a part of a URL for a message, unless it may hold a secret.
+func shown(part string) string {
+	if strings.Contains(part, "@") {
+		return "what has an @"
+	}
+	return fmt.Sprintf("%.40q", part)
 }
 
 func parseFile(s string) (Location, error) {
