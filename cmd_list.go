@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,7 +14,8 @@ import (
 )
 
 const listHelp = `Lists what the local store and the remotes have, oldest first. STORED is what a
-snapshot has added to its store. What latest passes over is explained.
+snapshot has added to its store. What latest passes over is explained. A manifest
+that cannot be read makes its snapshot unreadable, and hides no other.
 
    lifeboat list --remote s3://bucket/app
    lifeboat list --json | jq -r '.snapshots[-1].stamp'
@@ -34,8 +36,9 @@ type listing struct {
 	StoredBytes int64          `json:"stored_bytes"`
 	Consistency manifest.Level `json:"consistency,omitempty"`
 	Host        string         `json:"host,omitempty"`
-	Places      []string       `json:"places"`         // names
-	Note        string         `json:"note,omitempty"` // why latest does not mean it
+	Places      []string       `json:"places"`           // names
+	Pinned      bool           `json:"pinned,omitempty"` // at one of them
+	Note        string         `json:"note,omitempty"`   // why latest does not mean it
 }
 
 // list shows every snapshot of every place.
@@ -49,12 +52,14 @@ func list(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	pinned := s.pinned(ctx, catalog)
 	listings := []listing{}
 	for _, id := range catalog.IDs {
 		l, err := s.describe(ctx, catalog, id, places)
 		if err != nil {
 			return err
 		}
+		l.Pinned = pinned[id]
 		listings = append(listings, l)
 	}
 	s.printListings(listings, places)
@@ -65,6 +70,20 @@ func list(s *session, c *cli.Context) error {
 		return err
 	}
 	return reported(classify(ctx, partial).code)
+}
+
+// pinned returns the snapshots that are pinned anywhere. Where that cannot be found out, the listing is as good as it can be, and a warning
+// says so.
+func (s *session) pinned(ctx context.Context, catalog *layout.Catalog) map[manifest.ID]bool {
+	all := map[manifest.ID]bool{}
+	for _, store := range catalog.Answered {
+		pins, err := store.Pins(ctx)
+		if err != nil {
+			s.warn("what is pinned at %s is not known: %s", store, explain(err))
+		}
+		maps.Copy(all, pins)
+	}
+	return all
 }
 
 func (s *session) describe(ctx context.Context, catalog *layout.Catalog, id manifest.ID, places []*place) (listing, error) {
@@ -114,6 +133,9 @@ func (s *session) printListings(listings []listing, places []*place) {
 		state := l.State
 		if l.Kind != "" && l.Kind != manifest.Backup {
 			state += ", " + string(l.Kind)
+		}
+		if l.Pinned {
+			state += ", pinned"
 		}
 		rows = append(rows, []string{string(l.Stamp), age(l.Age), fmt.Sprint(l.Files), size(l.Bytes), size(l.StoredBytes), state, strings.Join(l.Places, ", ")})
 	}

@@ -143,6 +143,9 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 	if err != nil {
 		return nil, err
 	}
+	if err := copyPins(ctx, w, r, ids); err != nil {
+		return nil, fmt.Errorf("push to %s: %w", r.name, err)
+	}
 	var lost []error
 	for _, id := range ids {
 		if there[id] {
@@ -170,6 +173,26 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		}
 	}
 	return done, errors.Join(lost...)
+}
+
+// copyPins pins in a remote what is pinned here. It comes before the snapshots themselves, so that none of them is ever there unpinned.
+func copyPins(ctx context.Context, w *writable, r *place, ids []manifest.ID) error {
+	here, err := w.local.Pins(ctx)
+	if err != nil || len(here) == 0 {
+		return err
+	}
+	there, err := r.Pins(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if here[id] && !there[id] {
+			if err := r.Pin(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func isOwed(owed []layout.Entry, id manifest.ID) bool {

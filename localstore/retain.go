@@ -12,16 +12,20 @@ import (
 )
 
 // Retain drops local copies of snapshots that are safe elsewhere: of those for which elsewhere reports true, all but the newest
-// keep. Others stay. Then archives go that no snapshot in the store needs, such as those of a backup that was cut short. The caller holds the lock
+// keep. Others stay, and so do those that are pinned, which do not count. Then archives go that no snapshot in the store needs, such as those of a backup that was cut short. The caller holds the lock
 // of the store, so nobody else is writing to it. It returns how many bytes were freed.
 func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID) bool) (freed int64, err error) {
 	entries, err := s.Snapshots(ctx)
 	if err != nil {
 		return 0, err
 	}
+	pinned, err := s.Pins(ctx)
+	if err != nil {
+		return 0, err
+	}
 	drop := map[manifest.ID]bool{}
 	for _, e := range slices.Backward(entries) {
-		if elsewhere(e.ID) {
+		if !pinned[e.ID] && elsewhere(e.ID) {
 			keep--
 			drop[e.ID] = keep < 0
 		}

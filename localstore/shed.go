@@ -9,7 +9,7 @@ import (
 
 // A Shedder drops from the local store, one thing after the other, what it can do without when space is short: archives
 // of no snapshot, then local copies that every remote has, oldest first, then those that some remote has. A snapshot that no remote
-// has is never touched.
+// has, or that is pinned, is never touched.
 type Shedder struct {
 	Store *Store
 	// Elsewhere reports whether every remote has a snapshot, and whether some remote has.
@@ -58,13 +58,17 @@ func (h *Shedder) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	pinned, err := h.Store.Pins(ctx)
+	if err != nil {
+		return err
+	}
 	_, owed, err := h.Store.Owed(ctx)
 	if err != nil {
 		return err
 	}
 	for _, wantEvery := range []bool{true, false} {
 		for _, e := range entries {
-			if every, some := h.Elsewhere(e.ID); some && every == wantEvery {
+			if every, some := h.Elsewhere(e.ID); !pinned[e.ID] && some && every == wantEvery {
 				h.queue = append(h.queue, shedding{id: e.ID, every: every})
 			}
 		}
