@@ -125,6 +125,17 @@ func Rename(oldpath, newpath string) error {
 	return syncMove(oldpath, newpath)
 }
 
+// lookAndMove is Move on systems that have no such call. What somebody puts there between the look and the rename may be lost.
+func lookAndMove(oldpath, newpath string) error {
+	if _, err := os.Lstat(newpath); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fs.ErrExist
+		}
+		return &os.LinkError{Op: "rename", Old: oldpath, New: newpath, Err: err}
+	}
+	return os.Rename(oldpath, newpath)
+}
+
 func syncMove(oldpath, newpath string) error {
 	from, to := filepath.Dir(oldpath), filepath.Dir(newpath)
 	if err := SyncDir(to); err != nil || from == to {

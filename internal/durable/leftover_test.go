@@ -170,3 +170,53 @@ func TestReplaceDir(t *testing.T) {
 		t.Errorf("there is %q", got)
 	}
 }
+
+func TestMove(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for _, path := range []string{a, b} {
+		if err := os.WriteFile(path, []byte(filepath.Base(path)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.Move(a, b); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("to a name that is taken: %v", err)
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("there is %q", got)
+	}
+	if err := durable.Move(a, filepath.Join(dir, "c")); err != nil {
+		t.Error(err)
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{"b", "c"}) {
+		t.Errorf("there is %q", got)
+	}
+	if err := durable.Move(a, filepath.Join(dir, "d")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nothing: %v", err)
+	}
+}
+
+func TestExchange(t *testing.T) {
+	dir := t.TempDir()
+	file, sub := filepath.Join(dir, "file"), filepath.Join(dir, "sub")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(sub, "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := durable.Exchange(file, sub)
+	exchanged := err == nil
+	if !exchanged && !errors.Is(err, errors.ErrUnsupported) {
+		t.Fatal(err)
+	}
+	t.Logf("exchanged: %t", exchanged)
+	for path, isDir := range map[string]bool{file: exchanged, sub: !exchanged} {
+		if fi, err := os.Lstat(path); err != nil || fi.IsDir() != isDir {
+			t.Errorf("%s: %v, %v", path, fi, err)
+		}
+	}
+	if err := durable.Exchange(file, filepath.Join(dir, "none")); err == nil {
+		t.Error("exchanged with nothing")
+	}
+}
