@@ -181,6 +181,10 @@ func (r *reader) subdirectory(d *dir, parent *os.Root, name string, first sight)
 		r.problem(problemSkipped, filepath.Join(d.rel, name), errors.New("a restore is under way there, or was cut off"))
 		return nil
 	}
+	if strings.HasPrefix(name, layout.SwapPrefix) {
+		r.problem(problemSkipped, filepath.Join(d.rel, name), errors.New("a restore in place keeps there what was before it"))
+		return nil
+	}
 	child, err := r.enter(d, parent, name, first)
 	if err != nil {
 		if errors.Is(err, errReplaced) {

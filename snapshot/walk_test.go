@@ -60,10 +60,10 @@ func TestSpecialFiles(t *testing.T) {
 	}
 }
 
-// The stores themselves, scratch space and the staging directories of restores are not in their own backup.
+// The stores themselves, scratch space and the directories in which restores stage and keep are not in their own backup.
 func TestOwnFilesAreLeftOut(t *testing.T) {
 	home := t.TempDir()
-	for _, d := range []string{"app", "tmp", "mnt/backup/archives", layout.StagingPrefix + "123/data"} {
+	for _, d := range []string{"app", "tmp", "mnt/backup/archives", layout.StagingPrefix + "123/data", layout.SwapPrefix + "123/old"} {
 		must(t, os.MkdirAll(filepath.Join(home, d), 0o755))
 		must(t, os.WriteFile(filepath.Join(home, d, "file"), []byte("x"), 0o600))
 	}
@@ -73,7 +73,7 @@ func TestOwnFilesAreLeftOut(t *testing.T) {
 	res := snaptest.Take(t, local, opts, snaptest.Directory("home", home))
 	snaptest.Validate(t, res.ID, local.Store)
 	want := []string{"home", "home/app", "home/app/file", "home/mnt", "home/state", "home/tmp", "home/tmp/file"}
-	if got := kinds(res.Head); !slices.Equal(got, []string{"skipped", "skipped", "skipped"}) || res.Head.State != manifest.Complete {
+	if got := kinds(res.Head); !slices.Equal(got, []string{"skipped", "skipped", "skipped", "skipped"}) || res.Head.State != manifest.Complete {
 		t.Errorf("problems %+v, state %s", res.Head.Problems, res.Head.State)
 	}
 	if diff := cmp.Diff(want, paths(t, res.ID, local.Store)); diff != "" {

@@ -38,6 +38,10 @@ const (
 // anybody's state, so captures leave them out.
 const StagingPrefix = ".lifeboat-restore-"
 
+// SwapPrefix begins the names of the directories from which restores in place exchange what is in use, and in which they keep what was
+// there before. Captures leave them out as well.
+const SwapPrefix = ".lifeboat-swap-"
+
 // ArchiveKey returns the key of an archive.
 func ArchiveKey(h manifest.Hash) string { return archivesPrefix + h.String() + archiveSuffix }
 
