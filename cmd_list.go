@@ -14,8 +14,8 @@ import (
 )
 
 const listHelp = `Lists what the local store and the remotes have, oldest first. STORED is what a
-snapshot has added to its store. What latest passes over is explained. A manifest
-that cannot be read makes its snapshot unreadable, and hides no other.
+snapshot has added to its store. What latest passes over is explained. A
+manifest that cannot be read makes its snapshot unreadable, and hides no other.
 
    lifeboat list --remote s3://bucket/app
    lifeboat list --json | jq -r '.snapshots[-1].stamp'

@@ -111,6 +111,7 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "cat", ArgsUsage: "SNAPSHOT PATH", Usage: "write a file in a snapshot to standard output", Description: catHelp, Action: s(cat)},
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
 		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
+		{Name: "adopt", ArgsUsage: "DIR", Usage: "take over the snapshots of the tool before lifeboat", Description: adoptHelp, Action: s(adoptCommand), Flags: adoptFlags()},
 		{Name: "recovery-kit", ArgsUsage: "[DIR]", Usage: "write what recovers a snapshot without lifeboat", Description: recoveryKitHelp, Action: s(recoveryKit), Flags: recoveryKitFlags()},
 		{Name: "config", Usage: "look at the configuration", Action: s(configCommand), Subcommands: []*cli.Command{
 			{Name: "validate", Usage: "say everything that is wrong with it", Description: configValidateHelp, Action: s(configValidate)},
