@@ -25,9 +25,9 @@ adopted, with its own stamp, pinned. Nothing in DIR is changed.
    lifeboat push --remote s3://bucket/app
 
 Each is checked first: its metadata, that its files are there and have the sizes
-that were recorded, SQLite's integrity check, that the registry is JSON. Paths in
-the metadata are looked for in the snapshot's own directory, wherever it is now.
-What was adopted before is left. Where a stamp is taken, the next second is used.
+that were recorded, SQLite's integrity check, that the registry is JSON. Paths
+in the metadata are looked for in the snapshot's own directory, wherever it is.
+What was adopted before is left. Where a stamp is taken, the next second serves.
 
 The sources are called database, registry and chroma, as in docs/examples; call
 them as your lifeboat.yaml does.

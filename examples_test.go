@@ -4,11 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
 
+	"lifeboat/adopt"
+	"lifeboat/internal/config"
 	"lifeboat/internal/environ"
 )
 
@@ -55,6 +58,35 @@ func TestExamples(t *testing.T) {
 	}
 	if total < 40 {
 		t.Errorf("only %d examples were found", total)
+	}
+}
+
+// The example for an application of database, registry and vector store is one that the program takes, as it is, and its sources are called
+// as adopt calls them.
+func TestExampleConfiguration(t *testing.T) {
+	text, err := os.ReadFile("docs/examples/app.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "lifeboat.yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := environ.Env{Dir: dir, Getenv: func(string) string { return "" }}
+	cfg, err := config.Load(path, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, src := range cfg.Sources {
+		names = append(names, src.Name)
+	}
+	if want := []string{adopt.DefaultNames.Database, adopt.DefaultNames.Registry, adopt.DefaultNames.Chroma}; !slices.Equal(names, want) {
+		t.Errorf("sources %q, want %q", names, want)
+	}
+	if cfg.App != "app" || len(cfg.Remotes) != 1 || cfg.Sources[0].Optional || !cfg.Sources[1].Optional || !cfg.Sources[2].Optional {
+		t.Errorf("%+v", cfg)
 	}
 }
 
