@@ -24,14 +24,19 @@ type LockedError struct {
 
 // Error says who holds the database and what to do about it.
 func (e *LockedError) Error() string {
-	who := "another process"
-	if e.PID > 0 {
-		who = fmt.Sprintf("process %d", e.PID)
+	return fmt.Sprintf("locked by %s; it must leave locking_mode=EXCLUSIVE, end its transaction, or stop", who(e.PID, e.Program))
+}
+
+// who names a process, as far as it is known.
+func who(pid int, program string) string {
+	name := "another process"
+	if pid > 0 {
+		name = fmt.Sprintf("process %d", pid)
 	}
-	if e.Program != "" {
-		who += " (" + e.Program + ")"
+	if program != "" {
+		name += " (" + program + ")"
 	}
-	return fmt.Sprintf("locked by %s; it must leave locking_mode=EXCLUSIVE, end its transaction, or stop", who)
+	return name
 }
 
 // errAgain means that the source moved while it was looked at, and that looking again is the answer.

@@ -3,6 +3,7 @@ package sqlitedb
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -11,19 +12,34 @@ import (
 
 // lockedBy tells which process keeps readers out of a database, as far as that can be known.
 func lockedBy(f *os.File) *LockedError {
-	e := &LockedError{PID: holder(f)}
-	if e.PID == 0 {
-		return e
+	pid := holder(f)
+	return &LockedError{PID: pid, Program: program(pid)}
+}
+
+// blocker tells of one process that has any lock on a database.
+func blocker(f *os.File) (pid int, name string) {
+	pids, _ := lockers(f, pendingByte, sharedFirst+sharedSize) // who can't be asked for is not known
+	if len(pids) > 0 {
+		pid = slices.Max(pids) // rather than 0
 	}
-	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", e.PID)); err == nil {
-		e.Program = strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return -1 // any program may call itself anything
-			}
-			return r
-		}, string(name))
+	return pid, program(pid)
+}
+
+// program returns the name of a process, "" if it is not known.
+func program(pid int) string {
+	if pid == 0 {
+		return ""
 	}
-	return e
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return ""
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1 // any program may call itself anything
+		}
+		return r
+	}, string(name))
 }
 
 // holder returns the process that keeps readers out, or 0 if there is none or it can't be known, as of a lock that belongs to an
