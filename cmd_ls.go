@@ -122,7 +122,11 @@ func longLine(f *manifest.File) string {
 		line += " -> " + oneLine(f.Link)
 	}
 	if f.SQLite != nil {
-		line += fmt.Sprintf("  [SQLite, %s, %s]", count(f.SQLite.Pages, "page"), oneLine(f.SQLite.Integrity))
+		line += fmt.Sprintf("  [SQLite, %s, %s", count(f.SQLite.Pages, "page"), oneLine(f.SQLite.Integrity))
+		if f.SQLite.Found != "" {
+			line += ", found " + oneLine(f.SQLite.Found)
+		}
+		line += "]"
 	}
 	if f.Marked != "" {
 		line += "  [" + oneLine(f.Marked) + "]"

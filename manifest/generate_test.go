@@ -109,6 +109,8 @@ func content(t *rapid.T, f *manifest.File) {
 func facts(t *rapid.T) *manifest.SQLite {
 	s := &manifest.SQLite{
 		PageSize: 4096, Pages: rapid.Int64Range(0, 9).Draw(t, "pages"), JournalMode: rapid.SampledFrom([]string{"", "wal"}).Draw(t, "mode"),
+		Found:         rapid.SampledFrom([]string{"", "cold-wal", "a state of a later version"}).Draw(t, "found"),
+		Read:          rapid.SampledFrom([]string{"", "copy"}).Draw(t, "read"),
 		UserVersion:   int64(rapid.Int32().Draw(t, "user_version")),
 		ApplicationID: int64(rapid.Int32().Draw(t, "application_id")),
 		Integrity:     rapid.SampledFrom([]string{"", "ok", "degraded", "unverifiable", "corrupt"}).Draw(t, "integrity"),

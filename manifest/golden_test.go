@@ -94,7 +94,7 @@ func TestGoldenEmptyHead(t *testing.T) {
 // Every key of docs/format.md, 4.3, in its order.
 const goldenFile = `{"path":"data/` + "\uFFFD" + `.db","raw":"ZGF0YS//LmRi","type":"file","mode":"4644","uid":0,"gid":0,"user":"root","group":"wheel","mtime":"1795378500.123456789",` +
 	`"size":5120,"sha256":"#9","links":2,"xattrs":[["user.a",""],["user.b","AP8="]],"chunk":4096,"extents":[[0,1024,4096],[-1,0,512],[1,0,512]],"marked":"grew",` +
-	`"sqlite":{"page_size":4096,"pages":1,"journal_mode":"wal","user_version":-3,"application_id":-7,"schema_sha256":"#8","integrity":"degraded","detail":"a \"b\"",` +
+	`"sqlite":{"page_size":4096,"pages":1,"journal_mode":"wal","found":"live-wal","read":"transaction","user_version":-3,"application_id":-7,"schema_sha256":"#8","integrity":"degraded","detail":"a \"b\"",` +
 	`"foreign_keys":2,"tables":[["t",12],["u",0]]}}` + "\n"
 
 const goldenFiles = `{"archives":["#6","#7"]}` + "\n" +
@@ -120,7 +120,7 @@ func filesOfGolden() []*manifest.File {
 		{Path: "data/\xff.db", Type: manifest.Regular, Mode: 0o4644, User: "root", Group: "wheel", ModTime: 1795378500123456789, Size: 5120, SHA256: hex("9"),
 			Links: 2, Xattrs: []manifest.Xattr{{Name: "user.b", Value: []byte{0, 255}}, {Name: "user.a"}}, Chunk: 4096, Marked: manifest.MarkGrew,
 			Extents: []manifest.Extent{{Archive: hex("6"), Off: 1024, Len: 4096}, {Len: 512}, {Archive: hex("7"), Off: 0, Len: 512}},
-			SQLite: &manifest.SQLite{PageSize: 4096, Pages: 1, JournalMode: "wal", UserVersion: -3, ApplicationID: -7, SchemaSHA256: &schema, Integrity: "degraded",
+			SQLite: &manifest.SQLite{PageSize: 4096, Pages: 1, JournalMode: "wal", Found: "live-wal", Read: "transaction", UserVersion: -3, ApplicationID: -7, SchemaSHA256: &schema, Integrity: "degraded",
 				Detail: `a "b"`, ForeignKeys: 2, Tables: []manifest.TableRows{{Name: "t", Rows: 12}, {Name: "u"}}}},
 		// What a hardlink repeats is not written.
 		{Path: "data/\xff.hard", Type: manifest.Hardlink, Link: "data/\xff.db", Mode: 0o644, UID: 5, GID: 5, User: "x", ModTime: 3, Size: 77},

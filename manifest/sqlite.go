@@ -5,6 +5,8 @@ type SQLite struct {
 	PageSize      int         `json:"page_size,omitempty"`
 	Pages         int64       `json:"pages,omitempty"`
 	JournalMode   string      `json:"journal_mode,omitempty"`
+	Found         string      `json:"found,omitempty"` // the state that it was in; see docs/format.md, section 4.3
+	Read          string      `json:"read,omitempty"`  // and how it was read
 	UserVersion   int64       `json:"user_version,omitempty"`
 	ApplicationID int64       `json:"application_id,omitempty"`
 	SchemaSHA256  *Hash       `json:"schema_sha256,omitempty"`

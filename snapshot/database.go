@@ -42,7 +42,8 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 // pinned hands on the pages of a pinned database and what is found out about it in the same transaction.
 func (r *reader) pinned(f *manifest.File, p *sqlitedb.Pinned, again bool) error {
 	if f.Size = p.Size(); f.Size > 0 { // else nothing was written to it yet: an empty file
-		f.SQLite = &manifest.SQLite{PageSize: p.PageSize(), Pages: int64(p.Pages()), JournalMode: p.JournalMode()}
+		f.SQLite = &manifest.SQLite{PageSize: p.PageSize(), Pages: int64(p.Pages()), JournalMode: p.JournalMode(),
+			Found: string(p.Found()), Read: string(p.Read())}
 	}
 	if err := r.send(item{file: f, again: again}); err != nil {
 		return err

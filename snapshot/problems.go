@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"lifeboat/internal/layout"
+	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
 )
 
@@ -16,6 +17,7 @@ import (
 const (
 	problemMissing    = "missing"      // a source that is not there, or not ours to read
 	problemUnreadable = "unreadable"   // a file that could not be read
+	problemLocked     = "locked"       // a database that its application keeps locked
 	problemVanished   = "vanished"     // a file that was listed and was gone when it was to be read
 	problemSkipped    = "skipped"      // a socket, pipe or device
 	problemChanged    = "changed"      // a file that did not settle
@@ -27,7 +29,15 @@ const (
 )
 
 // incomplete are the kinds that mean something is not in the snapshot that should be.
-var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true}
+var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true, problemLocked: true}
+
+// whyUnread returns the kind of problem of something that could not be read.
+func whyUnread(err error) string {
+	if _, ok := errors.AsType[*sqlitedb.LockedError](err); ok {
+		return problemLocked
+	}
+	return problemUnreadable
+}
 
 // problems collects what was not captured as it should be. The first MaxProblems are kept, and all are counted; corrupt
 // databases come first, since "latest" goes by them.

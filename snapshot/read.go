@@ -110,7 +110,7 @@ func (r *reader) gone(rel string, err error) error {
 		r.problem(problemVanished, rel, nil)
 		return nil
 	}
-	r.problem(problemUnreadable, rel, err)
+	r.problem(whyUnread(err), rel, err)
 	return nil
 }
 

@@ -296,7 +296,7 @@ func (t *take) pin(ctx context.Context) error {
 		}
 		if err != nil {
 			c.err = err
-			t.problems.add(problemUnreadable, c.Source.Name, c.path("."), err)
+			t.problems.add(whyUnread(err), c.Source.Name, c.path("."), err)
 			continue
 		}
 		c.pinned = p

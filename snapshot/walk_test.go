@@ -167,7 +167,7 @@ func TestLockedDatabase(t *testing.T) {
 	opts := snapshot.Options{LockWait: 50 * time.Millisecond}
 	res := snaptest.Take(t, local, opts, sources...)
 	snaptest.Validate(t, res.ID, local.Store)
-	if got := kinds(res.Head); !slices.Equal(got, []string{"unreadable", "unreadable", "unreadable"}) || res.Head.State != manifest.Incomplete {
+	if got := kinds(res.Head); !slices.Equal(got, []string{"locked", "locked", "locked"}) || res.Head.State != manifest.Incomplete {
 		t.Errorf("problems %+v, state %s", res.Head.Problems, res.Head.State)
 	}
 	if got := paths(t, res.ID, local.Store); !slices.Equal(got, []string{"d", "d/c"}) {

@@ -5,17 +5,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"lifeboat/internal/sqlitedb"
 )
 
 // A situation is a database and what lies beside it.
 type situation struct {
 	name string
 	// make leaves the database at path, with rows rows in table t as a reader must see them.
-	make func(t *testing.T, path string)
-	rows string
+	make  func(t *testing.T, path string)
+	rows  string
+	found sqlitedb.Found
 }
 
 const (
@@ -27,43 +31,43 @@ const (
 )
 
 var situations = []situation{
-	{"empty", func(t *testing.T, path string) { write(t, path, "") }, "none"},
+	{"empty", func(t *testing.T, path string) { write(t, path, "") }, "none", sqlitedb.FoundEmpty},
 	{"empty beside a journal and a log", func(t *testing.T, path string) {
 		write(t, path, "")
 		write(t, path+"-journal", "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7 and more")
 		write(t, path+"-wal", "\x37\x7f\x06\x82 and more")
-	}, "none"},
-	{"rollback, closed", func(t *testing.T, path string) { visit(t, path, table, fill) }, "3000"},
-	{"rollback, open", func(t *testing.T, path string) { start(t, path, table, fill) }, "3000"},
-	{"rollback, spent journal", func(t *testing.T, path string) { visit(t, path, "PRAGMA journal_mode=persist", table, fill) }, "3000"},
-	{"rollback, journal cut short", func(t *testing.T, path string) { visit(t, path, "PRAGMA journal_mode=truncate", table, fill) }, "3000"},
-	{"rollback, in a transaction", func(t *testing.T, path string) { start(t, path, table, fill, "BEGIN IMMEDIATE", "DELETE FROM t") }, "3000"},
-	{"rollback, hot journal", hotJournal, "3000"},
+	}, "none", sqlitedb.FoundEmpty},
+	{"rollback, closed", func(t *testing.T, path string) { visit(t, path, table, fill) }, "3000", sqlitedb.FoundRollback},
+	{"rollback, open", func(t *testing.T, path string) { start(t, path, table, fill) }, "3000", sqlitedb.FoundRollback},
+	{"rollback, spent journal", func(t *testing.T, path string) { visit(t, path, "PRAGMA journal_mode=persist", table, fill) }, "3000", sqlitedb.FoundRollback},
+	{"rollback, journal cut short", func(t *testing.T, path string) { visit(t, path, "PRAGMA journal_mode=truncate", table, fill) }, "3000", sqlitedb.FoundRollback},
+	{"rollback, in a transaction", func(t *testing.T, path string) { start(t, path, table, fill, "BEGIN IMMEDIATE", "DELETE FROM t") }, "3000", sqlitedb.FoundRollback},
+	{"rollback, hot journal", hotJournal, "3000", sqlitedb.FoundHotJournal},
 	{"rollback, empty log left over", func(t *testing.T, path string) {
 		visit(t, path, table, fill)
 		write(t, path+"-wal", "")
-	}, "3000"},
-	{"wal, cold", func(t *testing.T, path string) { visit(t, path, wal, table, fill) }, "3000"},
+	}, "3000", sqlitedb.FoundRollback},
+	{"wal, cold", func(t *testing.T, path string) { visit(t, path, wal, table, fill) }, "3000", sqlitedb.FoundColdWAL},
 	{"wal, cold, empty log left over", func(t *testing.T, path string) {
 		visit(t, path, wal, table, fill)
 		write(t, path+"-wal", "")
-	}, "3000"},
-	{"wal, open, everything in the log", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, more) }, "3001"},
+	}, "3000", sqlitedb.FoundColdWAL},
+	{"wal, open, everything in the log", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, more) }, "3001", sqlitedb.FoundLiveWAL},
 	{"wal, open, checkpointed", func(t *testing.T, path string) {
 		start(t, path, wal, table, fill, "PRAGMA wal_checkpoint(TRUNCATE)")
-	}, "3000"},
-	{"wal, in a transaction", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, "BEGIN IMMEDIATE", more) }, "3000"},
-	{"wal, crashed", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, more).kill() }, "3001"},
+	}, "3000", sqlitedb.FoundLiveWAL},
+	{"wal, in a transaction", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, "BEGIN IMMEDIATE", more) }, "3000", sqlitedb.FoundLiveWAL},
+	{"wal, crashed", func(t *testing.T, path string) { start(t, path, wal, manual, table, fill, more).kill() }, "3001", sqlitedb.FoundCrashedWAL},
 	{"wal, log without -shm", func(t *testing.T, path string) {
 		start(t, path, wal, manual, table, fill, more).kill()
 		if err := os.Remove(path + "-shm"); err != nil {
 			t.Fatal(err)
 		}
-	}, "3001"},
+	}, "3001", sqlitedb.FoundCrashedWAL},
 	{"wal, -shm without a log", func(t *testing.T, path string) {
 		visit(t, path, wal, table, fill)
 		write(t, path+"-shm", strings.Repeat("\x00", 32768))
-	}, "3000"},
+	}, "3000", sqlitedb.FoundColdWAL},
 }
 
 // hotJournal crashes in the middle of a transaction, some of whose pages are in the file already.
@@ -97,6 +101,11 @@ func TestFootprint(t *testing.T) {
 				if err := reader.capture(t, path, out, filepath.Dir(out)); err != nil {
 					t.Fatal(err)
 				}
+				p := pin(t, path)
+				if got := p.Found(); got != s.found && (runtime.GOOS == "linux" || s.found != sqlitedb.FoundCrashedWAL) {
+					t.Errorf("found %s, not %s", got, s.found)
+				}
+				p.Close()
 				equal(t, photograph(t, dir), before)
 				equal(t, list(t, filepath.Dir(out)), []string{out}) // which is the scratch directory too
 				if s.rows == "none" {

@@ -82,7 +82,8 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 		if code(err) != sqlite3.SQLITE_READONLY_ROLLBACK {
 			return p, err
 		}
-		fallthrough // the journal is hot, and a read-only connection may not play it back
+		src.found = FoundHotJournal
+		fallthrough // a read-only connection may not play it back
 	case staged:
 		release()
 		return p, p.openStaged(ctx, opt)

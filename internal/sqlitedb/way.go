@@ -32,6 +32,7 @@ type source struct {
 	file   *os.File // stays open until SQLite has closed its own; see the package documentation
 	before stamp
 	header [headerSize]byte
+	found  Found // by choose
 }
 
 // headerSize is the length of the header: https://www.sqlite.org/fileformat2.html#the_database_header.
@@ -77,17 +78,19 @@ func (s *source) readHeader() error {
 	return nil
 }
 
-// choose decides how to read the database, from its header and what lies beside it.
+// choose decides how to read the database, from its header and what lies beside it, and notes what it found.
 //
 // SQLite replays a -wal that exists whatever the header says; and without a -shm it would have to make one.
 func (s *source) choose() (way, error) {
 	if s.before.size == 0 {
+		s.found = FoundEmpty
 		return empty, nil
 	}
 	if !IsDatabase(s.header[:]) {
 		// The first page is written last by the transaction that makes the database. If that one crashed, there is
 		// a journal to play back.
 		if hot, err := hasJournal(s.path); err != nil || hot && s.header == [headerSize]byte{} {
+			s.found = FoundHotJournal
 			return staged, err
 		}
 		return 0, ErrNotDatabase
@@ -102,16 +105,27 @@ func (s *source) choose() (way, error) {
 	}
 	switch {
 	case wal.exists && shm.exists:
+		s.found = FoundCrashedWAL
+		if inUse(s.file) {
+			s.found = FoundLiveWAL
+		}
 		return live, nil
 	case wal.size > 0:
+		s.found = FoundCrashedWAL
 		return staged, nil
 	case wal.exists || s.header[19] == walVersion:
 		hot, err := hasJournal(s.path)
 		if hot {
+			s.found = FoundHotJournal
 			return staged, err
+		}
+		s.found = FoundColdWAL
+		if s.header[19] != walVersion {
+			s.found = FoundRollback
 		}
 		return cold, err
 	default:
+		s.found = FoundRollback
 		return live, nil
 	}
 }
