@@ -3,11 +3,14 @@ package inuse_test
 import (
 	"bufio"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,7 +26,13 @@ import (
 )
 
 // The tests use real processes: the test binary runs itself as a program that has things open.
-const roleVariable = "INUSE_TEST_ROLE"
+const (
+	roleVariable = "INUSE_TEST_ROLE"
+	procVariable = "INUSE_TEST_PROC"
+)
+
+// The first goroutine keeps the first thread, which the holder "thread:gone" ends.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
@@ -53,9 +62,19 @@ func hold(args []string) error {
 		}
 	}
 	fmt.Println("ready")
+	if slices.Contains(args, "thread:gone") {
+		go func() {
+			io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+		unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+	}
 	_, err := io.Copy(io.Discard, os.Stdin)
 	return err
 }
+
+// many is how many files the holder "many" has open.
+const many = inuse.MostHolders + 50
 
 var holders = map[string]func(path string) error{
 	"wal":    func(path string) error { return foreign(path, "PRAGMA journal_mode=wal") },
@@ -85,8 +104,17 @@ var holders = map[string]func(path string) error{
 		}
 		return unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: 0x40000001, Len: 1})
 	},
-	"cd":   os.Chdir,
-	"name": func(name string) error { return os.WriteFile("/proc/self/comm", []byte(name), 0) },
+	"cd": os.Chdir,
+	"many": func(dir string) error {
+		for i := range many {
+			if _, err := unix.Open(filepath.Join(dir, fmt.Sprintf("%03d", i)), unix.O_CREAT|unix.O_RDWR, 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"name":   func(name string) error { return os.WriteFile("/proc/self/comm", []byte(name), 0) },
+	"thread": func(string) error { return nil }, // "thread:gone": see hold
 }
 
 // foreign opens a database as most programs do, with locks that belong to the process.
@@ -128,20 +156,30 @@ func idle(db *sql.DB, statements []string) error {
 	return nil
 }
 
-// find prints what this user finds.
+// find prints what is found by this user, and where its variables say so, with a list of processes of its own.
 func find(paths []string) error {
+	if os.Getenv(procVariable) != "" {
+		if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("proc", "/proc", "proc", 0, "")); err != nil {
+			return fmt.Errorf("mount /proc: %w", err)
+		}
+	}
 	found, err := inuse.Look(paths)
 	for _, h := range found.Holders {
-		fmt.Printf("%d %s %s %s\n", h.PID, h.Program, h.Path, h.How)
+		fmt.Printf("%d %s %s %s\n", h.PID, h.Program, filepath.Base(h.Path), h.How)
 	}
-	fmt.Println(found.Whole)
+	fmt.Println("whole:", found.Whole)
 	return err
 }
 
 // start starts a process that holds things, which ends with the test.
 func start(t *testing.T, args ...string) (pid int) {
 	t.Helper()
-	cmd := command(t, "hold", args...)
+	return run(t, command(t, "hold", args...))
+}
+
+// run runs a holder until the test ends.
+func run(t *testing.T, cmd *exec.Cmd) (pid int) {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -241,10 +279,20 @@ func TestLook(t *testing.T) {
 		{"locked", "x/file", []string{"x/file", "other"}, map[string]string{"x/file": "locked"}},
 		{"unlinked", "x/file", []string{"x/file", "other"}, map[string]string{"x/file": "unlinked"}},
 		{"cd", "x", []string{"x/file"}, nil},
+		{"thread:gone open", "x/file", []string{"x/file"}, map[string]string{"x/file": "open"}},
+		{"thread:gone mapped", "x/file", []string{"x/file"}, map[string]string{"x/file": "mapped"}},
+		{"open mapped", "x/file", []string{"x/file"}, map[string]string{"x/file": "open"}},
 	} {
 		t.Run(test.kind+" "+test.path, func(t *testing.T) {
 			dir, elsewhere := tree(t, test.files...), tree(t, "file")
-			pid := start(t, test.kind+":"+filepath.Join(dir, test.path), "open:"+filepath.Join(elsewhere, "file"))
+			args := []string{"open:" + filepath.Join(elsewhere, "file")}
+			for _, kind := range strings.Fields(test.kind) {
+				if !strings.Contains(kind, ":") {
+					kind += ":" + filepath.Join(dir, test.path)
+				}
+				args = append(args, kind)
+			}
+			pid := start(t, args...)
 			var want []inuse.Holder
 			for path, how := range test.want {
 				want = append(want, inuse.Holder{PID: pid, Program: comm(t), Path: filepath.Join(dir, path), How: how})
@@ -278,4 +326,135 @@ func TestNobody(t *testing.T) {
 	equal(t, len(look(t, dir)), 0)
 	equal(t, len(look(t, filepath.Join(dir, "absent"), filepath.Join(dir, "x", "file", "absent"))), 0)
 	equal(t, len(look(t)), 0)
+}
+
+// A program may call itself anything; what is shown can be printed.
+func TestProgram(t *testing.T) {
+	dir := tree(t, "file")
+	path := filepath.Join(dir, "file")
+	pid := start(t, "open:"+path, "name:a\x1b[1m\n\u202eé\xff")
+	equal(t, look(t, dir), []inuse.Holder{{PID: pid, Program: "a[1mé\ufffd", Path: path, How: "open"}})
+}
+
+// Of many, the first are listed, and all are counted.
+func TestMany(t *testing.T) {
+	dir := t.TempDir()
+	first, second := start(t, "many:"+dir), start(t, "many:"+dir)
+	if first > second {
+		first, second = second, first
+	}
+	found, err := inuse.Look([]string{dir})
+	if err != nil || found.Count != 2*many || len(found.Holders) != inuse.MostHolders {
+		t.Fatalf("%d of %d, %v", len(found.Holders), found.Count, err)
+	}
+	for i, h := range found.Holders {
+		equal(t, h, inuse.Holder{PID: first, Program: comm(t), Path: filepath.Join(dir, fmt.Sprintf("%03d", i)), How: "open"})
+	}
+	holders, _, err := inuse.Find([]string{filepath.Join(dir, "007")})
+	if err != nil || len(holders) != 2 || holders[0].PID != first || holders[1].PID != second {
+		t.Errorf("%v, %v", holders, err)
+	}
+}
+
+// Root sees everything, if it has all rights of root and is not in a container; and says no such thing if it does not.
+func TestWhole(t *testing.T) {
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, unseen := os.Stat("/proc/1/fd/0") // a program that only CAP_SYS_PTRACE lets look at
+	want := namespace == "pid:[4026531836]" && !errors.Is(unseen, fs.ErrPermission)
+	if _, whole, err := inuse.Find([]string{t.TempDir()}); whole != want || err != nil {
+		t.Errorf("whole %v, not %v, %v", whole, want, err)
+	}
+	if !want {
+		t.Log("NOT CHECKED: that everything is looked at: only root outside of containers can see it")
+	}
+}
+
+// Another user sees what is its own, and knows that this is not all.
+func TestAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT CHECKED: what another user sees; only root can become one")
+	}
+	dir := tree(t, "ours", "theirs", "mapped", "removed", "closed/file", "app.db")
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := filepath.Join(dir, "program")
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	as := func(role string, args ...string) *exec.Cmd {
+		cmd := command(t, role, args...)
+		cmd.Path = program
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return cmd
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	ours := start(t, "open:"+in("ours"), "locked:"+in("app.db"))
+	theirs := run(t, as("hold", "open:"+in("theirs"), "mapped:"+in("mapped"), "unlinked:"+in("removed")))
+	out, err := as("find", in("ours"), in("theirs"), in("mapped"), in("app.db"), in("removed")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A lock is seen, whoever has it.
+	want := fmt.Sprintf("%d %s app.db locked\n", ours, comm(t)) +
+		fmt.Sprintf("%d program mapped mapped\n%d program removed unlinked\n%d program theirs open\nwhole: false\n", theirs, theirs, theirs)
+	equal(t, string(out), want)
+
+	// Root sees the rest too.
+	equal(t, look(t, in("theirs"), in("ours")), []inuse.Holder{
+		{PID: ours, Program: comm(t), Path: in("ours"), How: "open"},
+		{PID: theirs, Program: "program", Path: in("theirs"), How: "open"},
+	})
+
+	// What can't be read can't be looked at.
+	if err := os.Chmod(in("closed"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := as("find", in("closed")).Output(); string(out) != "whole: false\n" || err != nil {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// In a container, processes outside of it are not to be seen; that one of them has a lock is, but not which. What is open under another
+// mount point is found.
+func TestContainers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT CHECKED: containers: only root can make one")
+	}
+	dir := tree(t, "data/app.db", "data/open", "volume/.keep")
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := unix.Mount(in("data"), in("volume"), "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("NOT CHECKED: containers: mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(in("volume"), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	pid := start(t, "locked:"+in("volume/app.db"), "open:"+in("volume/open"), "mapped:"+in("volume/open"))
+	equal(t, look(t, in("data")), []inuse.Holder{
+		{PID: pid, Program: comm(t), Path: in("data/app.db"), How: "locked"},
+		{PID: pid, Program: comm(t), Path: in("data/open"), How: "open"},
+	})
+	cmd := command(t, "find", in("data"))
+	cmd.Env = append(cmd.Env, procVariable+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, string(out), "0  app.db locked\nwhole: false\n")
 }

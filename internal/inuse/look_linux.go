@@ -204,22 +204,28 @@ func list(roots []string) *listing {
 
 func (l *listing) process(pid int) {
 	dir := fmt.Sprintf("/proc/%d", pid)
-	n, err := l.descriptors(pid, dir)
+	n := l.thread(pid, dir)
+	if n > 0 {
+		return
+	}
+	// The first thread may have ended before the others; what is open is then seen at theirs.
+	threads, err := names(dir + "/task")
 	l.judge(err)
-	if n == 0 && err == nil {
-		// The first thread may have ended before the others; what is open is then theirs.
-		threads, err := names(dir + "/task")
-		l.judge(err)
-		for _, thread := range threads {
-			if number(thread) != pid {
-				_, err := l.descriptors(pid, dir+"/task/"+thread)
-				l.judge(err)
-			}
+	for _, name := range threads {
+		if number(name) != pid {
+			l.thread(pid, dir+"/task/"+name)
 		}
 	}
+}
+
+// thread adds what a process has open, as one of its threads sees it, and returns how many descriptors there are.
+func (l *listing) thread(pid int, dir string) int {
+	n, err := l.descriptors(pid, dir)
+	l.judge(err)
 	if pid != os.Getpid() {
 		l.judge(l.mappings(pid, dir))
 	}
+	return n
 }
 
 // judge notes what could not be looked at.
@@ -232,7 +238,7 @@ func (l *listing) judge(err error) {
 // gone reports whether an error says that there is no such process, or descriptor, any more.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
-// descriptors adds what a process, or a thread, has open.
+// descriptors adds what there is a descriptor of.
 func (l *listing) descriptors(pid int, dir string) (n int, err error) {
 	fds, err := names(dir + "/fd")
 	if err != nil {

@@ -25,7 +25,7 @@ func (l *listing) mappings(pid int, dir string) error {
 		line, err := r.ReadString('\n')
 		if m, ok := parseMapping(line); ok && !done[m.file] {
 			done[m.file] = true
-			l.mapping(pid, dir, m)
+			l.mapping(pid, m)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -39,8 +39,8 @@ func (l *listing) mappings(pid int, dir string) error {
 // mapping adds one file. On some file systems, Btrfs and overlay among them, the device that maps names is another than that
 // which stat gives; the link tells, but takes more rights than maps does (CAP_CHECKPOINT_RESTORE). Failing that, the name
 // may lead to the file.
-func (l *listing) mapping(pid int, dir string, m mapped) {
-	if l.link(pid, fmt.Sprintf("%s/map_files/%x-%x", dir, m.start, m.end), Mapped) == nil {
+func (l *listing) mapping(pid int, m mapped) {
+	if l.link(pid, fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end), Mapped) == nil {
 		return
 	}
 	if strings.HasSuffix(m.path, " (deleted)") {
