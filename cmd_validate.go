@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
@@ -67,7 +68,7 @@ func validateCommand(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	ids, err := s.toValidate(ctx, catalog, places)
+	ids, missing, err := s.toValidate(ctx, catalog, places, partial != nil)
 	if err != nil {
 		return err
 	}
@@ -91,16 +92,22 @@ func validateCommand(s *session, c *cli.Context) error {
 		}
 		wrong = wrong || !r.OK
 	}
+	for _, r := range missing {
+		s.print("BAD  %s: there is no such snapshot in %s", oneLine(r.ID), strings.Join(urls(places), " and "))
+	}
+	reports = append(reports, missing...)
 	if err := s.document(struct {
 		Valid   bool                    `json:"valid"`
 		Reports []*validate.Report      `json:"reports"`
 		Stores  []*validate.StoreReport `json:"stores"`
-	}{!wrong, reports, stores}); err != nil {
+	}{!wrong && len(missing) == 0, reports, stores}); err != nil {
 		return err
 	}
 	switch {
 	case wrong:
 		return reported(codeIntegrity)
+	case len(missing) > 0:
+		return reported(codeNoSnapshot)
 	case partial != nil:
 		return reported(classify(ctx, partial).code)
 	}
@@ -129,17 +136,16 @@ func (s *session) validation() (v validation, err error) {
 	return validation{true, &subset}, nil
 }
 
-// toValidate returns the snapshots that are meant. With latest come those that it passed over because they cannot be read: that is what
-// validate is to find.
-func (s *session) toValidate(ctx context.Context, catalog *layout.Catalog, places []*place) ([]manifest.ID, error) {
+// toValidate returns the snapshots that are meant, and reports of those that are asked for by name and are not there, unless they may be where
+// nobody answered. With latest come those that it passed over because they cannot be read: that is what validate is to find.
+func (s *session) toValidate(ctx context.Context, catalog *layout.Catalog, places []*place, partial bool) (ids []manifest.ID, missing []*validate.Report, err error) {
 	if s.c.Bool("all") {
-		return catalog.IDs, nil
+		return catalog.IDs, nil, nil
 	}
 	refs := s.c.Args().Slice()
 	if len(refs) == 0 {
 		refs = []string{"latest"}
 	}
-	var ids []manifest.ID
 	for _, ref := range refs {
 		id, _, skipped, err := s.resolve(ctx, catalog, places, ref)
 		unreadable := false
@@ -151,11 +157,15 @@ func (s *session) toValidate(ctx context.Context, catalog *layout.Catalog, place
 		switch {
 		case err == nil:
 			ids = append(ids, id)
-		case !unreadable:
-			return nil, err
+		case unreadable:
+		case ref != "latest" && !strings.HasPrefix(ref, "latest@") && !partial && classify(ctx, err).kind == "no_snapshot":
+			stamp, _ := manifest.ParseStamp(ref)
+			missing = append(missing, validate.Missing(ref, stamp))
+		default:
+			return nil, nil, err
 		}
 	}
-	return ids, nil
+	return ids, missing, nil
 }
 
 // validateAll checks snapshots at every place that lists them. An archive that several share is verified once at each place.
@@ -264,6 +274,7 @@ func (s *session) printReport(r *validate.Report) {
 	if !r.OK {
 		s.print("BAD  %s at %s: %s", r.Stamp, r.Store, count(int64(len(r.Findings)), "finding"))
 		s.printFindings(r.Findings)
+		s.printSources(r)
 		if !r.ReadData && r.Read != nil {
 			s.print("     %s", partRead(r.Read))
 		}
@@ -277,8 +288,23 @@ func (s *session) printReport(r *validate.Report) {
 		what = "manifest, tables and sizes are right; " + partRead(r.Read)
 	}
 	s.say("ok   %s at %s: %s in %s; %s", r.Stamp, r.Store, entries(r.Files), count(r.Archives, "archive"), what)
+	s.printSources(r)
 	for _, d := range r.Databases {
 		s.say("     %s: integrity check %s", oneLine(d.Path), d.Integrity)
+	}
+}
+
+// printSources says of each source whether it can be restored from there.
+func (s *session) printSources(r *validate.Report) {
+	for _, src := range r.Sources {
+		switch {
+		case src.OK == nil:
+			s.say("     source %s (%s): nothing wrong, as far as it was looked at", src.Name, src.Type)
+		case *src.OK:
+			s.say("     source %s (%s): ok", src.Name, src.Type)
+		default:
+			s.print("     source %s (%s): BAD", src.Name, src.Type)
+		}
 	}
 }
 
@@ -293,6 +319,9 @@ func partRead(r *validate.Read) string {
 func (s *session) printFindings(findings []validate.Finding) {
 	for _, f := range findings {
 		where := oneLine(f.Object)
+		if f.Object == "" {
+			where = "source " + oneLine(f.Source)
+		}
 		if f.Place != "" {
 			where += ": " + oneLine(f.Place)
 		}

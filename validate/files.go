@@ -22,6 +22,7 @@ func (c *checker) tables() error {
 		}
 	}
 	defer func() { c.replace(t) }()
+	c.suffers = newSuffering()
 	c.r.Files, c.r.Bytes = 0, 0
 	for f, err := range c.snap.Files(c.ctx) {
 		if err != nil {
@@ -29,6 +30,7 @@ func (c *checker) tables() error {
 		}
 		c.r.Files++
 		c.r.Bytes += f.Size
+		c.suffers.see(f)
 		if err := c.extents(f, t); err != nil {
 			return err
 		}
@@ -79,6 +81,7 @@ func (c *checker) extents(f *manifest.File, t *touched) error {
 			}
 			counted[finding] = true
 			finding.file(f.Path)
+			c.suffers.touch(f, finding.Code)
 		}
 		return finding != nil
 	}

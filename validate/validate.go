@@ -22,22 +22,26 @@ import (
 	"lifeboat/restore"
 )
 
-// Code says what is wrong, for programs. Codes are never renamed.
+// Code says what is wrong, for programs. Codes are not renamed once they are released.
 type Code string
 
 const (
-	ManifestDamaged Code = "manifest_damaged" // its bytes are not those of its name, or break a rule of the format
-	TableDamaged    Code = "table_damaged"    // a piece or a map
+	MetadataMissing Code = "metadata_missing"      // there is no manifest, though it is listed or was asked for
+	MetadataInvalid Code = "metadata_invalid_json" // the manifest does not decode to JSON; it is manifest_damaged too
+	ManifestDamaged Code = "manifest_damaged"      // its bytes are not those of its name, or break a rule of the format
+	ManifestFormat  Code = "manifest_format"       // it is of a format that this program does not know
+	TableDamaged    Code = "table_damaged"         // a piece or a map
 	ArchiveMissing  Code = "archive_missing"
 	ArchiveSize     Code = "archive_size" // listed with another size
 	ArchiveDamaged  Code = "archive_damaged"
-	FileDigest      Code = "file_digest"        // a file does not have the SHA-256 in the manifest
-	DatabaseCorrupt Code = "db_integrity_check" // the integrity check failed
+	FileDigest      Code = "file_digest"               // a file does not have the SHA-256 in the manifest
+	DatabaseCorrupt Code = "db_integrity_check_failed" // the integrity check failed
 )
 
 // A Finding is one thing that is wrong.
 type Finding struct {
 	Code   Code     `json:"code"`
+	Source string   `json:"source,omitempty"` // when it is about a source
 	Object string   `json:"object,omitempty"` // key in the store
 	Place  string   `json:"place,omitempty"`  // what part of it: a frame and its bytes, a line; "" where that is not known, or it is all of it
 	Detail string   `json:"detail"`
@@ -45,6 +49,7 @@ type Finding struct {
 	Count  int64    `json:"file_count,omitempty"`
 
 	archive manifest.Hash
+	last    string // of the files that were counted
 }
 
 // A Report is what was found about one snapshot in one store.
@@ -52,10 +57,13 @@ type Report struct {
 	Stamp     manifest.Stamp     `json:"stamp"`
 	ID        string             `json:"id"`
 	Store     string             `json:"store"`
+	Exists    bool               `json:"exists"` // its manifest is in the store
 	OK        bool               `json:"ok"`
+	Valid     bool               `json:"valid"`     // the same as OK
 	ReadData  bool               `json:"read_data"` // all of it
 	Read      *Read              `json:"read,omitempty"`
 	Findings  []Finding          `json:"findings"`
+	Sources   []SourceReport     `json:"sources"` // none where the manifest cannot be read
 	Archives  int64              `json:"archives"`
 	Files     int64              `json:"files"`
 	Bytes     int64              `json:"bytes"` // of the files
@@ -83,16 +91,25 @@ type Options struct {
 // Check validates a snapshot in one store. What is wrong with the snapshot is in the report; an error means that it
 // could not be found out.
 func Check(ctx context.Context, id manifest.ID, store layout.Store, opts Options) (*Report, error) {
-	c := &checker{ctx: ctx, store: store, opts: opts, verified: opts.Verified, bad: map[manifest.Hash]bool{},
-		r: &Report{Stamp: id.Stamp, ID: id.String(), Store: store.String(), ReadData: opts.ReadData && opts.Part == nil, Findings: []Finding{}}}
+	c := &checker{ctx: ctx, store: store, opts: opts, verified: opts.Verified, bad: map[manifest.Hash]bool{}, suffers: newSuffering(),
+		r: &Report{Stamp: id.Stamp, ID: id.String(), Store: store.String(), Exists: true, ReadData: opts.ReadData && opts.Part == nil, Findings: []Finding{}, Sources: []SourceReport{}}}
 	if c.verified == nil {
 		c.verified = new(Verified)
 	}
 	if err := c.run(id); err != nil {
 		return nil, err
 	}
+	if err := c.sources(); err != nil {
+		return nil, err
+	}
 	c.r.OK = len(c.r.Findings) == 0
+	c.r.Valid = c.r.OK
 	return c.r, nil
+}
+
+// Missing is the report of a snapshot that was asked for and is in none of the stores. stamp is "" if what was asked for tells none.
+func Missing(asked string, stamp manifest.Stamp) *Report {
+	return &Report{Stamp: stamp, ID: asked, Sources: []SourceReport{}, Findings: []Finding{{Code: MetadataMissing, Detail: "there is no such snapshot"}}}
 }
 
 type checker struct {
@@ -102,6 +119,7 @@ type checker struct {
 	snap     *layout.Snapshot
 	verified *Verified
 	bad      map[manifest.Hash]bool // archives that are missing or of another size
+	suffers  *suffering
 
 	mu sync.Mutex
 	r  *Report
@@ -111,7 +129,7 @@ func (c *checker) run(id manifest.ID) error {
 	var err error
 	c.snap, err = layout.OpenSnapshot(c.ctx, id, max(1, c.opts.Workers), c.store)
 	if err != nil {
-		return c.found(err, Finding{Code: ManifestDamaged, Object: layout.ManifestKey(id)})
+		return c.manifest(id, err)
 	}
 	needed, err := c.archives()
 	if err != nil || needed == nil {
@@ -140,6 +158,33 @@ func (c *checker) run(id manifest.ID) error {
 		return nil
 	}
 	return c.tables() // once more, for the files that the damage touches
+}
+
+// manifest says what is wrong with a manifest that could not be opened.
+func (c *checker) manifest(id manifest.ID, err error) error {
+	key := layout.ManifestKey(id)
+	f := Finding{Code: ManifestDamaged, Object: key}
+	if errors.As(err, new(*manifest.FormatError)) {
+		f.Code, f.Detail = ManifestFormat, err.Error()
+		c.add(f)
+		return nil
+	}
+	if err := c.describe(err, &f); err != nil {
+		return err
+	}
+	stored, readErr := c.store.ReadSmall(c.ctx, key, manifest.MaxHeadStored)
+	if errors.Is(readErr, fs.ErrNotExist) {
+		c.r.Exists = false
+		f.Code = MetadataMissing
+	}
+	c.add(f)
+	if readErr != nil && c.unlessData(readErr) != nil {
+		return readErr
+	}
+	if readErr == nil && !layout.IsJSON(stored) {
+		c.add(Finding{Code: MetadataInvalid, Object: key, Detail: "it does not decode to JSON"})
+	}
+	return nil
 }
 
 // add appends a finding.

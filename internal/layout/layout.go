@@ -232,6 +232,16 @@ func openManifest(id manifest.ID, stored []byte) (*manifest.Head, error) {
 	return head, nil
 }
 
+// IsJSON reports whether the stored bytes of a manifest decode to JSON, whatever it says.
+func IsJSON(stored []byte) bool {
+	dec, err := zst.NewDecoder(1)
+	if err != nil {
+		return false
+	}
+	data, err := dec.DecodeBounded(stored, manifest.MaxHead)
+	return err == nil && json.Valid(data)
+}
+
 // SealManifest returns the bytes under which a manifest is stored, and its ID.
 func SealManifest(h *manifest.Head) (manifest.ID, []byte, error) {
 	data, err := h.Encode()

@@ -100,6 +100,9 @@ func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, err
 // ProblemCorrupt is the kind of problem that says a database was captured corrupt.
 const ProblemCorrupt = "corrupt"
 
+// ProblemJSON is the kind of problem that says a file whose name says so is no JSON.
+const ProblemJSON = "invalid_json"
+
 // Unfit returns why a snapshot is not one that "latest" means, or "".
 func Unfit(h *manifest.Head) string {
 	switch {
