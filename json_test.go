@@ -19,7 +19,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lifeboat/internal/environ"
-	"lifeboat/internal/sqlitedb"
 )
 
 var update = flag.Bool("update", false, "write the documents of testdata/json anew")
@@ -62,8 +61,10 @@ var documents = []struct {
 		w.write("old/snapshots/20260102T030405Z/notes.txt", "kept by hand")
 		w.write("old/snapshots/20260102_030405/backup-metadata.json", `{"db_snapshot_path": "/x/20260102_030405/db/app.db"}`)
 		w.write("old/snapshots/20260103T030405Z/backup-metadata.json", `{"db_snapshot_path": "/x/20260103T030405Z/db/app.db"}`)
-		w.database("old/snapshots/20260102T030405Z/db/app.db", "CREATE TABLE t(x)")
-		w.database("old/snapshots/20260102_030405/db/app.db", "CREATE TABLE t(y)")
+		w.mkdir("old/snapshots/20260102T030405Z/db")
+		w.mkdir("old/snapshots/20260102_030405/db")
+		w.sql("old/snapshots/20260102T030405Z/db/app.db", "CREATE TABLE t(x)")
+		w.sql("old/snapshots/20260102_030405/db/app.db", "CREATE TABLE t(y)")
 	}},
 	{name: "recovery-kit", args: "recovery-kit kit"},
 	{name: "restore", args: "restore latest --remote bucket --target out"},
@@ -143,17 +144,6 @@ func (w *world) flipData(store string) {
 			w.flip(store+"/archives/"+filepath.Base(file), 60)
 		}
 	}
-}
-
-// database makes a database.
-func (w *world) database(name, statements string) {
-	w.t.Helper()
-	w.check(os.MkdirAll(filepath.Dir(w.path(name)), 0o755))
-	db, err := sqlitedb.OpenApp(w.path(name))
-	w.check(err)
-	defer db.Close()
-	_, err = db.Exec(statements)
-	w.check(err)
 }
 
 // Every command has a document here, and a section in docs/json.md.
