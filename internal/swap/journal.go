@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,8 @@ type Info struct {
 	Stamp   string        `json:"stamp"`    // of the snapshot that is restored
 	KeepOld time.Duration `json:"keep_old"` // in nanoseconds
 	Command string        `json:"command"`
+
+	Targets map[string]string `json:"targets,omitempty"` // where each source goes, by name
 }
 
 // A Record is what a journal says.
@@ -76,6 +79,7 @@ type Stray struct {
 func (r *Record) clone() Record {
 	c := *r
 	c.Parents, c.Made, c.Works = slices.Clone(r.Parents), slices.Clone(r.Made), slices.Clone(r.Works)
+	c.Info.Targets = maps.Clone(r.Info.Targets)
 	c.Members, c.Strays = slices.Clone(r.Members), slices.Clone(r.Strays)
 	for i := range c.Members {
 		m := &c.Members[i]
@@ -107,6 +111,10 @@ func (r *Record) mapPaths(f func(*string)) {
 		entries(m.Old)
 		entries(m.New)
 		entries(m.Later)
+	}
+	for name, path := range r.Info.Targets {
+		f(&path)
+		r.Info.Targets[name] = path
 	}
 	for i := range r.Strays {
 		f(&r.Strays[i].Home)

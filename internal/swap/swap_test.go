@@ -3,6 +3,7 @@ package swap_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestThereAndBack(t *testing.T) {
 		t.Fatalf("listed: %v", swaps)
 	}
 	s = swaps[0]
-	if r := s.Record(); r.State != swap.Done || r.Safety != "20260102T030406Z" || r.Info != info || r.Ended.Before(r.Started) {
+	if r := s.Record(); r.State != swap.Done || r.Safety != "20260102T030406Z" || !reflect.DeepEqual(r.Info, info) || r.Ended.Before(r.Started) {
 		t.Errorf("the record says %+v", r)
 	}
 	must(t, s.Undo())
