@@ -15,16 +15,16 @@ import (
 
 // Kinds of problems, as they stand in the manifest.
 const (
-	problemMissing    = "missing"    // a source that is not there, or not ours to read
-	problemUnreadable = "unreadable" // a file that could not be read
-	problemLocked     = "locked"     // a database that its application keeps locked
-	problemVanished   = "vanished"   // a file that was listed and was gone when it was to be read
-	problemSkipped    = "skipped"    // a socket, pipe or device
-	problemChanged    = "changed"    // a file that did not settle
-	problemGrew       = "grew"       // a file that was appended to
-	problemMetadata   = "metadata"   // extended attributes that could not be read
-	problemUnverified = "unverified" // a database that only its application can read
-	problemIntegrity  = "integrity"  // a database whose check could not be passed for sure
+	problemMissing    = "missing"                // a source that is not there, or not ours to read
+	problemUnreadable = layout.ProblemUnreadable // a file that could not be read
+	problemLocked     = "locked"                 // a database that its application keeps locked
+	problemVanished   = "vanished"               // a file that was listed and was gone when it was to be read
+	problemSkipped    = "skipped"                // a socket, pipe or device
+	problemChanged    = "changed"                // a file that did not settle
+	problemGrew       = "grew"                   // a file that was appended to
+	problemMetadata   = "metadata"               // extended attributes that could not be read
+	problemUnverified = "unverified"             // a database that only its application can read
+	problemIntegrity  = "integrity"              // a database whose check could not be passed for sure
 )
 
 const problemJSON = layout.ProblemJSON // a JSON file that does not parse

@@ -97,8 +97,11 @@ func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, err
 	return nil, errors.Join(errs...)
 }
 
-// ProblemCorrupt is the kind of problem that says a database was captured corrupt.
-const ProblemCorrupt = "corrupt"
+// Kinds of problems that others than the capture ask for.
+const (
+	ProblemCorrupt    = "corrupt"    // a database was captured corrupt
+	ProblemUnreadable = "unreadable" // a file could not be read
+)
 
 // ProblemJSON is the kind of problem that says a file whose name says so is no JSON.
 const ProblemJSON = "invalid_json"
