@@ -49,6 +49,8 @@ type layer struct {
 	parent    string          // the directory that was made last
 	early     map[string]bool // directories that were made before their lines came
 
+	reuses atomic.Int64 // files that were on this machine already
+
 	batch    *batch
 	checking *errgroup.Group
 	checkCtx context.Context
@@ -181,6 +183,13 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 	}
 	out := &output{file: f, name: name, whole: len(f.Extents) == 1 && !f.Extents[0].IsZeros()}
 	out.left.Store(f.Size)
+	if there, err := l.reused(f, name); err != nil {
+		return err
+	} else if there {
+		l.opts.Meter.Add(f.Size)
+		l.finished(out)
+		return nil
+	}
 	if !out.whole {
 		if err := l.create(out); err != nil {
 			return err
@@ -366,11 +375,19 @@ func (l *layer) complete(out *output) {
 		} else if err != nil {
 			return err
 		}
-		if out.file.SQLite != nil {
-			return l.check(out)
-		}
-		return l.done(out.file, l.root, out.name)
+		return l.checked(out)
 	})
+}
+
+// finished finishes a file whose digest is known to be right, in the background.
+func (l *layer) finished(out *output) { l.checking.Go(func() error { return l.checked(out) }) }
+
+// checked finishes a file, a database after its check.
+func (l *layer) checked(out *output) error {
+	if out.file.SQLite != nil {
+		return l.check(out)
+	}
+	return l.done(out.file, l.root, out.name)
 }
 
 // forget removes a file that is not to be kept.

@@ -36,18 +36,20 @@ type Options struct {
 	Owner              Owner    // default OwnerAuto
 	Concurrency        int      // archives that are fetched at once; 0 means 4
 	Meter              *progress.Meter
+
+	reuse func(path string) string // where a file of the snapshot may lie on this machine already; "" when nowhere
 }
 
 // A Result says what was laid down.
 type Result struct {
 	Stamp          manifest.Stamp `json:"stamp"`
-	Target         string         `json:"target"`
+	Target         string         `json:"target,omitempty"` // "" when each source has its own
 	Sources        []Source       `json:"sources"`
 	Files          int64          `json:"files"`
 	Bytes          int64          `json:"bytes"`
 	Databases      []Database     `json:"databases"`
-	IntegrityOK    bool           `json:"integrity_ok"` // no database is corrupt
-	IntegrityError string         `json:"integrity_error,omitempty"`
+	IntegrityOK    bool           `json:"integrity_ok"`       // no database is corrupt
+	IntegrityError string         `json:"integrity_error"`    // "" when there is none
 	OwnersKept     bool           `json:"owners_kept"`        // or none were wanted
 	NotKept        []NotKept      `json:"not_kept,omitempty"` // metadata that could not be kept; at most 100 kinds of it
 	NotKeptCount   int64          `json:"not_kept_count,omitempty"`
@@ -91,7 +93,10 @@ func (e *NotEmptyError) Error() string {
 }
 
 // A TargetError reports that a target is no directory and cannot become one.
-type TargetError struct{ Target, Why string }
+type TargetError struct {
+	Target, Why string
+	InPlace     bool // of a restore in place; Why says what to do
+}
 
 func (e *TargetError) Error() string {
 	return fmt.Sprintf("cannot restore into %s: %s", e.Target, e.Why)

@@ -10,7 +10,10 @@ import (
 
 // A selection decides which paths of a snapshot are meant. A pattern means the path that it names and all below it;
 // `*` and `?` stand for what they stand for in a shell, `**` for any number of directories.
-type selection struct{ only, except []string }
+type selection struct {
+	only, except []string
+	among        func(path string) bool // of what they mean, only this; nil means all of it
+}
 
 func newSelection(only, except []string) (*selection, error) {
 	for _, p := range append(append([]string{}, only...), except...) {
@@ -18,11 +21,11 @@ func newSelection(only, except []string) (*selection, error) {
 			return nil, fmt.Errorf("pattern %q is malformed", p)
 		}
 	}
-	return &selection{only, except}, nil
+	return &selection{only: only, except: except}, nil
 }
 
 func (s *selection) has(path string) bool {
-	return (len(s.only) == 0 || matches(s.only, path)) && !matches(s.except, path)
+	return (len(s.only) == 0 || matches(s.only, path)) && !matches(s.except, path) && (s.among == nil || s.among(path))
 }
 
 // matches reports whether a pattern fits a path or a directory that it lies in.

@@ -72,12 +72,12 @@ func (st *staging) look() error {
 	target, err := filepath.EvalSymlinks(st.target)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Lstat(st.target); err == nil {
-			return &TargetError{st.target, "it is a symbolic link that leads nowhere"}
+			return &TargetError{Target: st.target, Why: "it is a symbolic link that leads nowhere"}
 		}
 		return nil
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		return &TargetError{st.target, "what is above it is a file"}
+		return &TargetError{Target: st.target, Why: "what is above it is a file"}
 	}
 	if err == nil {
 		st.target = target
@@ -87,7 +87,7 @@ func (st *staging) look() error {
 		return fmt.Errorf("look at the target: %w", err)
 	}
 	if !st.old.IsDir() {
-		return &TargetError{st.target, "it is no directory"}
+		return &TargetError{Target: st.target, Why: "it is no directory"}
 	}
 	return st.lookInside()
 }

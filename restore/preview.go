@@ -1,0 +1,333 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lifeboat/internal/diskspace"
+	"lifeboat/internal/layout"
+	"lifeboat/internal/sqlitedb"
+	"lifeboat/manifest"
+)
+
+// What a restore in place does with a file.
+type Action string
+
+const (
+	Add     Action = "add"
+	Change  Action = "change"
+	Keep    Action = "keep"    // it is right already
+	Stay    Action = "stay"    // it is not in the snapshot
+	Discard Action = "discard" // it is not in the snapshot, and goes
+)
+
+// A Preview is what a restore in place would do.
+type Preview struct {
+	Stamp     manifest.Stamp   `json:"stamp"`
+	Sources   []Source         `json:"sources"`
+	Changes   []PlannedChange  `json:"changes"` // all but those that are kept as they are; at most MaxChanges
+	Counts    map[Action]int64 `json:"counts"`  // of files, links and directories
+	Databases []RowChange      `json:"databases"`
+	Fetch     int64            `json:"fetch_bytes"`        // uncompressed, of files that are not there
+	Space     []Space          `json:"space"`              // that is needed
+	Seconds   *float64         `json:"seconds_to_fetch"`   // at the rate that was measured just now; null when nothing needs to be fetched
+	Occupied  []string         `json:"occupied,omitempty"` // needs --confirm-service-stopped
+	InUse     string           `json:"in_use,omitempty"`
+}
+
+// MaxChanges is how many changes a preview lists.
+const MaxChanges = 10000
+
+// A PlannedChange is what would happen to one path.
+type PlannedChange struct {
+	Action Action `json:"action"`
+	Path   string `json:"path"` // on this machine
+	Now    int64  `json:"bytes_now"`
+	Then   int64  `json:"bytes_then"`
+}
+
+// A RowChange compares a database as it is with what it would become.
+type RowChange struct {
+	Path   string      `json:"path"`
+	Tables []TableDiff `json:"tables"`
+	Note   string      `json:"note,omitempty"` // why the rows that are there now are not known
+}
+
+// A TableDiff is how many rows a table has and would have; -1 where there is no such table.
+type TableDiff struct {
+	Name string `json:"name"`
+	Now  int64  `json:"rows_now"`
+	Then int64  `json:"rows_then"`
+}
+
+// Space is what a restore needs on one file system, while the old state is kept.
+type Space struct {
+	Path string `json:"path"`
+	Need int64  `json:"need_bytes"`
+	Free int64  `json:"free_bytes"`
+}
+
+// PreviewInPlace finds out what InPlace would do. It changes nothing and reads every file that may be right already.
+func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions) (*Preview, error) {
+	r := &inPlace{snap: s, opts: opts}
+	if err := r.look(ctx); err != nil {
+		return nil, err
+	}
+	p := &preview{r: r, doc: &Preview{Stamp: s.ID.Stamp, Sources: []Source{}, Counts: map[Action]int64{}, Changes: []PlannedChange{}, Databases: []RowChange{}, Space: []Space{}},
+		known: map[string]bool{}, need: map[string]int64{}}
+	for f, err := range s.Files(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if un := r.units.unitOf(f.Path); un != nil {
+			if err := p.file(ctx, un, f); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := p.extras(); err != nil {
+		return nil, err
+	}
+	p.doc.Occupied = r.units.occupied()
+	if err := r.idle(); err != nil {
+		p.doc.InUse = err.Error()
+	}
+	for mount, parent := range r.units.parents() {
+		dir := nearest(parent)
+		free, err := diskspace.Free(dir)
+		if err != nil {
+			return nil, err
+		}
+		p.doc.Space = append(p.doc.Space, Space{dir, p.need[mount], free})
+	}
+	slices.SortFunc(p.doc.Space, func(a, b Space) int { return strings.Compare(a.Path, b.Path) })
+	if p.largest != nil {
+		rate, err := measure(ctx, s, p.largest)
+		if err != nil {
+			return nil, err
+		}
+		seconds := float64(p.doc.Fetch) / rate
+		p.doc.Seconds = &seconds
+	}
+	return p.doc, nil
+}
+
+type preview struct {
+	r       *inPlace
+	doc     *Preview
+	known   map[string]bool  // paths here that the snapshot has
+	need    map[string]int64 // bytes, by mount point
+	largest *manifest.File   // that is to be fetched
+}
+
+func (p *preview) add(action Action, path string, now, then int64) {
+	p.doc.Counts[action]++
+	if action != Keep && len(p.doc.Changes) < MaxChanges {
+		p.doc.Changes = append(p.doc.Changes, PlannedChange{action, strings.ToValidUTF8(path, "\uFFFD"), now, then})
+	}
+}
+
+// count adds a line to what its source has.
+func (p *preview) count(f *manifest.File) {
+	name := manifest.SourceOf(f.Path)
+	at := slices.IndexFunc(p.doc.Sources, func(s Source) bool { return s.Name == name })
+	if at < 0 {
+		at = len(p.doc.Sources)
+		p.doc.Sources = append(p.doc.Sources, Source{Name: name, Path: p.r.units.targets[name]})
+	}
+	p.doc.Sources[at].Files++
+	p.doc.Sources[at].Bytes += f.Size
+}
+
+// file compares one line of the snapshot with what is there.
+func (p *preview) file(ctx context.Context, un *unit, f *manifest.File) error {
+	path, err := p.r.units.at(f.Path)
+	if err != nil {
+		return err
+	}
+	p.known[path] = true
+	p.need[un.mount] += f.Size + slack
+	fi, err := os.Lstat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	action := Add
+	now := int64(0)
+	if err == nil {
+		if fi.Mode().IsRegular() {
+			now = fi.Size()
+		}
+		same, err := p.same(fi, path, f)
+		if err != nil {
+			return err
+		}
+		if action = Change; same {
+			action = Keep
+		}
+	}
+	p.add(action, path, now, f.Size)
+	p.count(f)
+	if f.Type == manifest.Regular && action != Keep {
+		p.doc.Fetch += f.Size
+		if p.largest == nil || f.Size > p.largest.Size {
+			p.largest = f
+		}
+	}
+	if f.SQLite != nil {
+		p.doc.Databases = append(p.doc.Databases, rows(ctx, path, f.SQLite, err == nil))
+	}
+	return nil
+}
+
+// same reports whether something is what the snapshot has, but for its metadata. A database that has a log beside it is not.
+func (p *preview) same(fi fs.FileInfo, path string, f *manifest.File) (bool, error) {
+	switch f.Type {
+	case manifest.Directory:
+		return fi.IsDir(), nil
+	case manifest.Symlink:
+		to, err := os.Readlink(path)
+		return err == nil && filepath.ToSlash(to) == f.Link, nil
+	case manifest.Hardlink:
+		return fi.Mode().IsRegular(), nil // its content is compared under its first name
+	}
+	if !fi.Mode().IsRegular() || fi.Size() != f.Size {
+		return false, nil
+	}
+	if f.SQLite != nil {
+		for _, beside := range sqlitedb.Sidecars(path) {
+			if side, err := os.Lstat(beside); err == nil && side.Size() > 0 && !strings.HasSuffix(beside, "-shm") {
+				return false, nil
+			}
+		}
+	}
+	sum, err := hashOf(path)
+	return err == nil && sum == f.SHA256, nil
+}
+
+// rows compares the tables of a database.
+func rows(ctx context.Context, path string, then *manifest.SQLite, there bool) RowChange {
+	c := RowChange{Path: strings.ToValidUTF8(path, "\uFFFD"), Tables: []TableDiff{}}
+	now := map[string]int64{}
+	if there {
+		facts, err := factsOf(ctx, path)
+		if err != nil {
+			c.Note = err.Error()
+		}
+		for _, t := range facts.Tables {
+			now[t.Name] = t.Rows
+		}
+	}
+	for _, t := range then.Tables {
+		d := TableDiff{t.Name, -1, t.Rows}
+		if n, ok := now[t.Name]; ok {
+			d.Now = n
+			delete(now, t.Name)
+		}
+		c.Tables = append(c.Tables, d)
+	}
+	for name, n := range now {
+		c.Tables = append(c.Tables, TableDiff{name, n, -1})
+	}
+	slices.SortFunc(c.Tables, func(a, b TableDiff) int { return strings.Compare(a.Name, b.Name) })
+	return c
+}
+
+// factsOf reads what is in a database that may be in use, without a trace.
+func factsOf(ctx context.Context, path string) (sqlitedb.Facts, error) {
+	pinned, err := sqlitedb.Pin(ctx, path, sqlitedb.Options{})
+	if err != nil {
+		return sqlitedb.Facts{}, err
+	}
+	defer pinned.Close()
+	return pinned.ReadFacts(ctx)
+}
+
+// extras lists what the snapshot does not have.
+func (p *preview) extras() error {
+	for _, un := range p.r.units.list {
+		if !un.dir || !un.exists {
+			continue
+		}
+		err := filepath.WalkDir(un.target, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || p.known[path] {
+				return err
+			}
+			if isOurs(e.Name()) {
+				return fs.SkipDir
+			}
+			if db, ok := sqlitedb.SidecarOf(e.Name()); ok && p.known[filepath.Join(filepath.Dir(path), db)] {
+				return nil
+			}
+			action := Stay
+			if p.r.opts.DeleteExtra || p.inVectorStore(path, un.target) {
+				action = Discard
+			}
+			fi, err := e.Info()
+			if err != nil {
+				return err
+			}
+			size := int64(0)
+			if fi.Mode().IsRegular() {
+				size = fi.Size()
+			}
+			if action == Stay {
+				p.need[un.mount] += size + slack
+				p.add(action, path, size, size)
+			} else {
+				p.add(action, path, size, 0)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	gone, err := p.r.leftovers(context.Background())
+	for _, m := range gone {
+		p.add(Discard, m.Target, 0, 0)
+	}
+	return err
+}
+
+// inVectorStore reports whether a path lies in a vector store of the snapshot, not above root.
+func (p *preview) inVectorStore(path, root string) bool {
+	for dir := filepath.Dir(path); len(dir) >= len(root); dir = filepath.Dir(dir) {
+		if p.known[filepath.Join(dir, vectorStore)] {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return false
+}
+
+// measure returns at which rate a file can be read, in bytes a second, from the first bytes of it.
+func measure(ctx context.Context, s *layout.Snapshot, f *manifest.File) (float64, error) {
+	const enough = 16 << 20
+	began := time.Now()
+	w := &countdown{left: enough}
+	if err := s.Copy(ctx, w, f); err != nil && !errors.Is(err, errEnough) {
+		return 0, err
+	}
+	n := enough - w.left
+	return float64(max(n, 1)) / max(time.Since(began).Seconds(), 1e-6), nil
+}
+
+var errEnough = errors.New("enough was read")
+
+// A countdown takes so many bytes and no more.
+type countdown struct{ left int64 }
+
+func (w *countdown) Write(p []byte) (int, error) {
+	if w.left -= int64(len(p)); w.left <= 0 {
+		return len(p), errEnough
+	}
+	return len(p), nil
+}
