@@ -103,18 +103,31 @@ lifeboat: cannot restore into $W/app/x/y/z: what is above it is a file
 	{name: "restore to nowhere", setup: func(w *world) { w.check(os.Symlink("nowhere", w.path("link"))) }, args: "restore latest --remote bucket --target link", code: 8, kind: "bad_target", says: `
 lifeboat: cannot restore into $W/link: it is a symbolic link that leads nowhere
   next: nothing was changed; give --target a directory that is empty, or one that does not exist yet`},
-	{name: "restore without a target", args: "restore latest --remote bucket", code: 64, kind: "usage", says: `
+	{name: "restore without a target", args: "restore latest --remote bucket --app app", code: 64, kind: "usage", says: `
 lifeboat: restore needs to know where to
-  next: lifeboat restore latest --target DIR`},
+  next: lifeboat restore latest --target DIR lays it down in a new directory; lifeboat restore latest --in-place --confirm-service-stopped replaces what is there`},
 	{name: "restore where one may not write", as: "nobody", setup: open, args: "restore latest --store none --remote bucket --target out", code: 1, kind: "permission", says: `
 lifeboat: make a staging directory: mkdir $W/.lifeboat-restore-…: permission denied
   next: run it as a user who may, or change the permissions`},
 	{name: "restore of nothing", args: "restore latest --remote bucket --target out --only nosuch", code: 64, kind: "usage", says: `
 lifeboat: --only and --except leave nothing of the snapshot
   next: lifeboat ls … shows what there is`},
-	{name: "restore in place", args: "restore latest --remote bucket --in-place", code: 8, kind: "refused", says: `
-lifeboat: this version does not restore in place, over what is there
-  next: lifeboat restore latest --target DIR with a new DIR, then stop the service and move what you need`},
+	{name: "restore in place while the service runs, for all that is known", args: "restore latest --remote bucket --app app --in-place", code: 8, kind: "service_not_stopped", says: `
+lifeboat: $W/app would be replaced: whatever still runs on it would go on writing to files that are no longer there, and its data would be lost, or mixed with what is restored
+  next: nothing was changed; stop the service, and then give --confirm-service-stopped (--plan shows what would change)`},
+	{name: "restore in place of a source that nobody has heard of", args: "restore latest --remote bucket --app app --in-place --map nosuch=x", code: 64, kind: "usage", says: `
+lifeboat: --map nosuch=x: the snapshot has no source "nosuch"`},
+	{name: "restore in place where a file is", args: "restore latest --remote bucket --app app --in-place --map app=$W/app/x", code: 8, kind: "bad_target", says: `
+lifeboat: cannot restore into $W/app/x: it is a file, where the snapshot has a directory; move it away, or say where else with --map app=PATH
+  next: nothing was changed`},
+	{name: "restore for a time that is none", args: "restore latest --remote bucket --in-place --keep-old soon", code: 64, kind: "usage", says: `
+lifeboat: --keep-old soon: want a time such as 12h or 7d, or 0s`},
+	{name: "resume of nothing", args: "restore --resume --app app", code: 8, kind: "refused", says: `
+lifeboat: there is no restore to resume
+  next: lifeboat restore SNAPSHOT begins one; --if-needed makes this no failure`},
+	{name: "undo of nothing", args: "undo --app app", code: 8, kind: "refused", says: `
+lifeboat: there is nothing to undo: no restore in place is kept
+  next: lifeboat list shows safety snapshots, which can be restored like any other`},
 
 	// Stores.
 	{name: "no store at all", env: []string{"STATE_DIRECTORY=$W/nosuch"}, args: "list", code: 10, kind: "no_store", says: `

@@ -93,9 +93,17 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	defer w.release()
+	if err := s.settleRestores(ctx, w.local); err != nil {
+		return err
+	}
 	listed, stamp, previous, err := s.nextStamp(ctx, w)
 	if err != nil {
 		return err
+	}
+	if w.safety != nil { // whose stamps are not used a second time
+		if stamp, err = freshStamp(ctx, stamp.Time(), w.safety); err != nil {
+			return err
+		}
 	}
 	began := s.now()
 	meter := &progress.Meter{}
@@ -119,6 +127,9 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	})
 	if err != nil {
 		return err
+	}
+	if err := w.local.RememberRoots(rootsOf(sources)); err != nil {
+		s.warn("a restore in place will not know where the sources lie: %v", err)
 	}
 	report := newBackupReport(res, w.local)
 	if spool.Bypassed() {

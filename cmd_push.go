@@ -109,7 +109,11 @@ func (s *session) toPush(ctx context.Context, w *writable, args []string) (ids [
 	if len(args) == 0 {
 		return s.newestFirst(ctx, w)
 	}
-	c, err := layout.List(ctx, w.local.Store)
+	places := []layout.Store{w.local.Store}
+	if w.safety != nil {
+		places = append(places, w.safety.Store)
+	}
+	c, err := layout.List(ctx, places...)
 	if err != nil {
 		return nil, err
 	}

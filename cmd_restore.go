@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
@@ -13,54 +17,135 @@ import (
 )
 
 const restoreHelp = `Lays a snapshot down in DIR, which must be empty or absent: each source in
-DIR/SOURCE. Everything is verified in a staging directory beside it first, every
-SHA-256, and every database by SQLite's integrity check, and then moved into
-place as a whole.
+DIR/SOURCE. Or, with --in-place, where the sources were: over what is there.
+Everything is verified first in a directory beside it, every SHA-256, and every
+database by SQLite's integrity check, and then moved into place as a whole.
 
    lifeboat restore latest --remote s3://bucket/app --target /srv/app-restored
    lifeboat restore 20060102 --only app/app.sqlite --target /tmp/look
+   lifeboat restore latest --in-place --plan
+   lifeboat restore latest --in-place --confirm-service-stopped
 
-It needs nothing on this machine but credentials for the remote. Run by root,
-files get their owners back, by name where there is one of that name here, else
-by number (auto); by names or numbers alone with exit code 3 if that cannot be
-met. Others own what they restore. What could not be kept is listed.
+In place, a source goes where lifeboat.yaml says, else where the last backup
+from this machine found it; --map and --to-recorded-paths say otherwise. --plan
+shows what would change. What is there is saved first, as a safety snapshot, and
+then put aside for --keep-old: lifeboat undo puts it back. Killed in the middle,
+lifeboat restore --resume completes it, and lifeboat undo goes back.
+Files that are not in the snapshot stay, but for those in a vector store.
+
+Run by root, files get their owners back, by name where there is one of that
+name here, else by number (auto); by names or numbers alone with exit code 3 if
+that cannot be met. Others own what they restore. What is not kept is listed.
 
 Exit code 4: data is damaged, or a database was corrupt when it was captured; 8:
-DIR is not empty, and nothing was changed; 13: no such snapshot; 15: no space.
+DIR is not empty, something is in use, or the service was not said to be
+stopped: nothing was changed; 13: no such snapshot; 15: no space.
 
 ` + snapshotHelp
 
 func restoreFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "`DIR` to restore into, empty or absent"},
+		&cli.BoolFlag{Name: "replace", Usage: "what is in the target is replaced, as in place"},
+		&cli.BoolFlag{Name: "in-place", Usage: "restore over what is there"},
+		&cli.BoolFlag{Name: "confirm-service-stopped", Usage: "what uses the files has been stopped; means --in-place without --target"},
+		&cli.BoolFlag{Name: "plan", Usage: "show what would change in place, and change nothing"},
+		&cli.StringSliceFlag{Name: "map", Usage: "in place, a source goes to `NAME=PATH`; may be repeated"},
+		&cli.BoolFlag{Name: "to-recorded-paths", Usage: "in place, sources that this machine does not know go where the snapshot says"},
+		&cli.BoolFlag{Name: "no-pre-snapshot", Usage: "take no safety snapshot of what is replaced"},
+		&cli.BoolFlag{Name: "delete-extra", Usage: "files that are not in the snapshot do not stay"},
+		&cli.StringFlag{Name: "keep-old", Usage: "what is replaced can be put back for `TIME`, such as 12h or 30d; 0s: not at all (default: 7d)"},
+		&cli.BoolFlag{Name: "resume", Usage: "complete a restore or an undo that was cut in the middle"},
+		&cli.BoolFlag{Name: "if-needed", Usage: "with --resume: that there is nothing to resume is no failure"},
 		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source, path or `PATTERN`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source, path or `PATTERN`; may be repeated"},
 		&cli.StringFlag{Name: "owner", Value: string(restore.OwnerAuto), Usage: "files become those of the recorded owners by `HOW`: auto, names, numbers; or current: yours"},
 		&cli.BoolFlag{Name: "privileged-metadata", Usage: "keep setuid and setgid bits, and security.* and trusted.* attributes"},
-		downloadFlag(), concurrencyFlag("4"), memoryFlag(),
-		&cli.BoolFlag{Name: "in-place", Hidden: true}, // a later version's; refused, and so is the next
-		&cli.BoolFlag{Name: "confirm-service-stopped", Hidden: true},
+		downloadFlag(), concurrencyFlag("4"), memoryFlag(), waitFlag(),
 	}
 }
 
 // restoreCommand lays a snapshot down.
 func restoreCommand(s *session, c *cli.Context) error {
 	ctx := c.Context
-	if c.NArg() != 1 {
-		return usagef("lifeboat restore latest --target DIR", "restore needs one SNAPSHOT")
+	if err := s.restoreUsage(); err != nil {
+		return err
 	}
-	if c.Bool("in-place") || c.Bool("confirm-service-stopped") {
-		return refuse(fmt.Sprintf("lifeboat restore %s --target DIR with a new DIR, then stop the service and move what you need", c.Args().First()),
-			"this version does not restore in place, over what is there")
+	if c.Bool("resume") {
+		return s.resume(ctx)
 	}
-	if c.String("target") == "" {
-		return usagef(fmt.Sprintf("lifeboat restore %s --target DIR", c.Args().First()), "restore needs to know where to")
+	owner, ref := restore.Owner(c.String("owner")), c.Args().First()
+	into := c.String("target") != "" && !c.Bool("replace")
+	switch {
+	case c.Bool("plan"):
+		return s.planRestore(ctx, ref)
+	case into:
+		return s.restoreInto(ctx, ref, owner)
+	case c.Bool("in-place"), c.Bool("replace"), c.Bool("confirm-service-stopped"):
+		return s.restoreInPlace(ctx, ref, owner)
 	}
+	return s.whereTo(ctx, ref)
+}
+
+// restoreUsage reports flags that do not go together.
+func (s *session) restoreUsage() error {
+	c := s.c
 	owner := restore.Owner(c.String("owner"))
-	if !slices.Contains(restore.Owners, owner) {
+	switch {
+	case c.Bool("resume") && c.Args().Present():
+		return usagef("lifeboat restore --resume", "--resume goes on with the restore that was cut, and needs no SNAPSHOT")
+	case c.Bool("resume"):
+		return nil
+	case c.Bool("if-needed"):
+		return usagef("lifeboat restore --resume --if-needed", "--if-needed belongs to --resume")
+	case c.NArg() != 1:
+		return usagef("lifeboat restore latest --target DIR", "restore needs one SNAPSHOT")
+	case !slices.Contains(restore.Owners, owner):
 		return usagef("", "--owner %s: want auto, names, numbers or current", printable(string(owner)))
+	case c.String("target") != "" && c.Bool("in-place"):
+		return usagef("", "--target and --in-place do not go together: --replace restores over what is in the target")
+	case c.Bool("replace") && c.String("target") == "":
+		return usagef("lifeboat restore latest --target DIR --replace", "--replace belongs to --target")
 	}
-	snap, _, err := s.find(ctx, c.Args().First())
+	return s.keepSetting()
+}
+
+// keepSetting reads --keep-old.
+func (s *session) keepSetting() error {
+	s.keep = defaultKeepOld
+	text := s.c.String("keep-old")
+	if text == "" {
+		return nil
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			s.keep = time.Duration(n) * 24 * time.Hour
+			return nil
+		}
+	}
+	keep, err := time.ParseDuration(text)
+	if err != nil || keep < 0 {
+		return usagef("", "--keep-old %s: want a time such as 12h or 7d, or 0s", printable(text))
+	}
+	s.keep = keep
+	return nil
+}
+
+// whereTo shows what a restore in place would do, when nobody has said where to restore to, and both ways to say it.
+func (s *session) whereTo(ctx context.Context, ref string) error {
+	if !s.json { // which has one document, and that is the error
+		if err := s.planRestore(ctx, ref); err != nil {
+			s.detail("there is no plan for a restore in place: %v", err)
+		}
+	}
+	return usagef(fmt.Sprintf("lifeboat restore %s --target DIR lays it down in a new directory; lifeboat restore %s --in-place --confirm-service-stopped replaces what is there", ref, ref),
+		"restore needs to know where to")
+}
+
+// restoreInto restores into a directory that is empty or absent.
+func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Owner) error {
+	c := s.c
+	snap, _, err := s.find(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -101,6 +186,12 @@ func (s *session) printRestored(res *restore.Result) {
 		s.say("  %-12s %s in %s", src.Name, size(src.Bytes), entries(src.Files))
 	}
 	s.say("  every file has the SHA-256 in the manifest")
+	s.printChecks(res)
+	s.say("  took %s", seconds(res.Seconds))
+}
+
+// printChecks says what came of the checks of databases, and what was not kept.
+func (s *session) printChecks(res *restore.Result) {
 	sound := 0
 	for _, d := range res.Databases {
 		if d.Integrity == "ok" {
@@ -123,5 +214,4 @@ func (s *session) printRestored(res *restore.Result) {
 		}
 		s.warn("not kept: %s%s: %s", oneLine(lost.Path), more, oneLine(lost.What))
 	}
-	s.say("  took %s", seconds(res.Seconds))
 }

@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
+	"lifeboat/internal/swap"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/remote"
@@ -128,6 +129,11 @@ func classify(ctx context.Context, err error) *failure {
 		dbLocked  *sqlitedb.LockedError
 		full      *localstore.FullError
 		pinned    *snapshot.PinLimitError
+		inUse     *restore.InUseError
+		cut       *restore.UnfinishedError
+		post      *restore.PostCheckError
+		halfDone  *swap.CommitError
+		journal   *swap.JournalError
 	)
 	as := func(code int, kind, next string) *failure { return &failure{code, kind, err, next} }
 	switch {
@@ -141,7 +147,22 @@ func classify(ctx context.Context, err error) *failure {
 	case errors.As(err, &notEmpty):
 		return as(codeRefused, "not_empty", "nothing was changed; give --target a directory that is empty, or one that does not exist yet")
 	case errors.As(err, &badTarget):
+		if badTarget.InPlace {
+			return as(codeRefused, "bad_target", "nothing was changed")
+		}
 		return as(codeRefused, "bad_target", "nothing was changed; give --target a directory that is empty, or one that does not exist yet")
+	case errors.As(err, &inUse):
+		return as(codeRefused, "in_use_by_process", "nothing was changed; stop it, and run the same command again")
+	case errors.As(err, &cut):
+		return as(codeRefused, "restore_unfinished", "with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there")
+	case errors.As(err, &halfDone) && halfDone.Back:
+		return as(codeFailed, "failed", "what was there is in place, as it was; see to what stood in the way, and run the same command again")
+	case errors.As(err, &halfDone):
+		return as(codeFailed, "restore_unfinished", "with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there")
+	case errors.As(err, &journal):
+		return as(codeIntegrity, "restore_journal", "look at the directories beside the data whose names begin with "+layout.SwapPrefix+" before you move that journal away: what a restore replaced is in them")
+	case errors.As(err, &post):
+		return as(codeIntegrity, "post_check", "lifeboat validate --read-data finds what is damaged; does something write to the files?")
 	case errors.As(err, &foreign):
 		return as(codeNoStore, "other_application", "")
 	case errors.As(err, &format):

@@ -68,6 +68,9 @@ var documents = []struct {
 	}},
 	{name: "recovery-kit", args: "recovery-kit kit"},
 	{name: "restore", args: "restore latest --remote bucket --target out"},
+	{name: "restore.plan", args: "restore latest --remote bucket --app app --in-place --plan", setup: func(w *world) { w.write("app/x", "another"); w.write("app/new", "") }},
+	{name: "restore.in_place", args: "restore latest --remote bucket --app app --confirm-service-stopped"},
+	{name: "undo", args: "undo --app app --confirm-service-stopped"},
 	{name: "config.validate", args: "config validate", setup: configured("app: app\nsources:\n  - {name: app, path: app, exclude: ['*.log'], optional: true}\nremotes:\n  - {name: disk, url: bucket}\n" +
 		"  - {name: offsite, url: 's3://bucket/app', endpoint: 'https://s3.example.com', region: eu, access_key_id_file: id, secret_access_key_file: key, retry_for: 1h, stall: 30s}\nlocal: {dir: state, keep: 2}\nlimits: {upload: 2MiB, download: 500K, concurrency: 2, memory: 512MiB}\n")},
 	{name: "config.show", args: "config show"},
@@ -235,7 +238,7 @@ func checkDescribed(t *testing.T, section map[string]bool, name string, doc any)
 // What differs from run to run, and from machine to machine.
 var (
 	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "user", "group", "mode",
-		"commits", "transfers", "total", "roots", "pieces", "level", "consistency"}
+		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
 	comeAndGo     = []string{"skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
 	volatilePaths = []string{".pushed[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
 		".reports[].findings[].detail", ".reports[].findings[].place", ".reports[].read.bytes", ".reports[].read.of_bytes"}
@@ -243,6 +246,7 @@ var (
 		pattern *regexp.Regexp
 		to      string
 	}{
+		{regexp.MustCompile(`\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}`), "SWAP"},
 		{regexp.MustCompile(`\d{8}T\d{6}Z`), "STAMP"},
 		{regexp.MustCompile(`[0-9a-f]{64}`), "SHA256"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},

@@ -110,7 +110,8 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "ls", ArgsUsage: "SNAPSHOT [PATH]", Usage: "list files in a snapshot", Description: lsHelp, Action: s(ls), Flags: lsFlags()},
 		{Name: "cat", ArgsUsage: "SNAPSHOT PATH", Usage: "write a file in a snapshot to standard output", Description: catHelp, Action: s(cat)},
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
-		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
+		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR | --in-place", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
+		{Name: "undo", Usage: "put back what the last restore in place replaced", Description: undoHelp, Action: s(undo), Flags: undoFlags()},
 		{Name: "adopt", ArgsUsage: "DIR", Usage: "take over the snapshots of the tool before lifeboat", Description: adoptHelp, Action: s(adoptCommand), Flags: adoptFlags()},
 		{Name: "recovery-kit", ArgsUsage: "[DIR]", Usage: "write what recovers a snapshot without lifeboat", Description: recoveryKitHelp, Action: s(recoveryKit), Flags: recoveryKitFlags()},
 		{Name: "config", Usage: "look at the configuration", Action: s(configCommand), Subcommands: []*cli.Command{

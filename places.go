@@ -151,6 +151,14 @@ func (s *session) places(ctx context.Context) ([]*place, error) {
 		switch {
 		case openErr == nil:
 			places = append(places, localPlace(local))
+			safety, err := safetyPlace(ctx, local)
+			if err != nil {
+				return nil, err
+			}
+			if safety != nil {
+				places = append(places, safety)
+			}
+			s.tellUnfinished(local)
 		case errors.Is(openErr, fs.ErrPermission) && len(cfg.Remotes) > 0:
 			s.detail("the local store is not used: %v", openErr)
 		case !errors.Is(openErr, fs.ErrNotExist):

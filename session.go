@@ -25,7 +25,8 @@ type session struct {
 	now func() time.Time
 
 	scratch scratch
-	limits  *limits // nil until the configuration is read
+	limits  *limits       // nil until the configuration is read
+	keep    time.Duration // for how long a restore in place can be undone
 }
 
 func newSession(c *cli.Context, u *ui, env environ.Env) *session {

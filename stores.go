@@ -19,6 +19,7 @@ import (
 // writable is the stores that a command writes to.
 type writable struct {
 	local   *localstore.Store // nil while there is none
+	safety  *localstore.Store // of safety snapshots; nil while there is none
 	app     string
 	remotes []*place        // those that can be written to
 	late    []config.Remote // those that have not answered yet
@@ -53,6 +54,9 @@ func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*
 	}
 	if err == nil {
 		err = s.prepare(ctx, w, held, dir)
+	}
+	if err == nil {
+		w.safety, err = safetyStore(ctx, w.local)
 	}
 	if err == nil {
 		err = s.claimAll(hasty, w, candidates)
@@ -147,6 +151,9 @@ func (s *session) sweep(p *place) {
 // sourcesFor returns where archives for a remote are taken from: the local store, and what that lacks from the other remotes.
 func (w *writable) sourcesFor(r *place) []*place {
 	from := []*place{localPlace(w.local)}
+	if w.safety != nil {
+		from = append(from, localPlace(w.safety))
+	}
 	for _, other := range w.remotes {
 		if other != r {
 			from = append(from, other)
