@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
+	"lifeboat/archive"
 	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
@@ -44,7 +47,7 @@ func Take(ctx context.Context, f *Found, store *localstore.Store, opts snapshot.
 	case errors.As(err, &unfit):
 		f.Findings = append(f.Findings, unfit.findings...)
 		return nil, nil
-	case t.failed != nil || diskspace.Full(err) || diskspace.ReadOnly(err) || errors.As(err, new(*localstore.FullError)):
+	case t.failure() != nil || diskspace.Full(err) || diskspace.ReadOnly(err):
 		return nil, fmt.Errorf("adopt %s: %w", f.Name, err)
 	case err != nil:
 		f.add(CaptureFailed, "", err.Error())
@@ -79,8 +82,48 @@ type target struct {
 	store  *localstore.Store
 	before []manifest.ID // snapshots that may be the same
 	same   *layout.Snapshot
-	failed error // of the store
+
+	mu     sync.Mutex
+	failed error // of the store: that is no fault of the old snapshot
 }
+
+// fail notes that the store failed, and returns err. That the capture was ended for another reason is no failure.
+func (t *target) fail(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed == nil && err != nil && !errors.Is(err, context.Canceled) {
+		t.failed = err
+	}
+	return err
+}
+
+func (t *target) failure() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
+}
+
+// Create implements snapshot.Target.
+func (t *target) Create(ctx context.Context, source string) (archive.Object, error) {
+	o, err := t.Spool.Create(ctx, source)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	return object{o, t}, nil
+}
+
+// An object is an archive on its way into the store.
+type object struct {
+	archive.Object
+	t *target
+}
+
+func (o object) Write(p []byte) (int, error) {
+	n, err := o.Object.Write(p)
+	return n, o.t.fail(err)
+}
+
+func (o object) Commit(a *manifest.Archive) error { return o.t.fail(o.Object.Commit(a)) }
 
 // errPresent ends the capture of what was adopted before.
 var errPresent = errors.New("it was adopted before")
@@ -92,12 +135,11 @@ func (e *unfitError) Error() string { return e.findings[0].Detail }
 
 // Commit implements snapshot.Target.
 func (t *target) Commit(ctx context.Context, id manifest.ID, stored []byte) error {
-	if t.failed = t.commit(ctx, id, stored); errors.Is(t.failed, errPresent) || errors.As(t.failed, new(*unfitError)) {
-		err := t.failed
-		t.failed = nil
+	err := t.commit(ctx, id, stored)
+	if errors.Is(err, errPresent) || errors.As(err, new(*unfitError)) {
 		return err
 	}
-	return t.failed
+	return t.fail(err)
 }
 
 func (t *target) commit(ctx context.Context, id manifest.ID, stored []byte) error {
@@ -114,12 +156,20 @@ func (t *target) commit(ctx context.Context, id manifest.ID, stored []byte) erro
 	}
 	for _, other := range t.before {
 		old, err := layout.OpenSnapshot(ctx, other, 1, t.store.Store)
-		if err != nil || old.Head.Kind != manifest.Adopted {
-			continue // what cannot be read is not known to be the same
+		if err == nil && old.Head.Kind != manifest.Adopted {
+			continue
 		}
-		if same, err := alike(ctx, old, snap); err == nil && same {
+		same := false
+		if err == nil {
+			same, err = alike(ctx, old, snap)
+		}
+		switch {
+		case damaged(err): // what cannot be read is not known to be the same
+		case err != nil:
+			return err
+		case same:
 			t.same = old
-			if err := t.store.Pin(ctx, other); err != nil { // it may have been unpinned by a crash, or never pinned
+			if err := t.store.Pin(ctx, other); err != nil { // somebody may have removed the pin
 				return err
 			}
 			return errPresent
@@ -129,6 +179,14 @@ func (t *target) commit(ctx context.Context, id manifest.ID, stored []byte) erro
 		return err
 	}
 	return t.Spool.Commit(ctx, id, stored)
+}
+
+// damaged reports whether an error is about the bytes of a snapshot, and not about reading them.
+func damaged(err error) bool {
+	if errors.As(err, new(*archive.DamageError)) || errors.As(err, new(*manifest.FormatError)) {
+		return true
+	}
+	return slices.ContainsFunc([]error{fs.ErrNotExist, manifest.ErrInvalid, layout.ErrDamaged, layout.ErrDigest}, func(kind error) bool { return errors.Is(err, kind) })
 }
 
 // unfit returns why a snapshot may not be adopted.
