@@ -209,7 +209,7 @@ func (u unit) lay() error {
 		}
 	}
 	m := u.m()
-	dirs := []string{filepath.Dir(m.Target)}
+	var dirs []string
 	for i, e := range m.Old {
 		at, err := u.oldAt(i)
 		if err != nil {
@@ -223,7 +223,7 @@ func (u unit) lay() error {
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
 	}
-	if err := u.sync(dirs); err != nil {
+	if err := u.sync(append(dirs, filepath.Dir(m.Target))); err != nil {
 		return err
 	}
 	at, err = u.newMain()
@@ -331,7 +331,7 @@ func (u unit) back() error {
 // takeBack moves away what came, and what strayed there.
 func (u unit) takeBack(oldInPlace bool) error {
 	m := u.m()
-	dirs := []string{filepath.Dir(m.Target)}
+	var dirs []string
 	for i, e := range m.New {
 		at, err := u.newAt(i)
 		if err != nil {
@@ -353,7 +353,7 @@ func (u unit) takeBack(oldInPlace bool) error {
 		dirs = append(dirs, filepath.Dir(to))
 	}
 	if oldInPlace {
-		return u.sync(dirs)
+		return u.sync(append(dirs, filepath.Dir(m.Target)))
 	}
 	for _, e := range m.Later {
 		here, err := u.isLater(e)
@@ -368,7 +368,7 @@ func (u unit) takeBack(oldInPlace bool) error {
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
 	}
-	if err := u.sync(dirs); err != nil {
+	if err := u.sync(append(dirs, filepath.Dir(m.Target))); err != nil {
 		return err
 	}
 	return u.clear()
@@ -499,14 +499,14 @@ func (u unit) clear() error {
 			return err
 		}
 	}
-	dirs := []string{filepath.Dir(m.Target)}
+	var dirs []string
 	for _, e := range entries {
 		if err := u.move(e, e.Home, e.Away); err != nil {
 			return err
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
 	}
-	return u.sync(dirs)
+	return u.sync(append(dirs, filepath.Dir(m.Target)))
 }
 
 // freeName returns a path, or one made from it, at which nothing is.
@@ -521,8 +521,9 @@ func freeName(path string) (string, error) {
 	}
 }
 
-// exchange makes what is at the target and the main entry of the other state, which is at other or staged, change places, so that there is no moment without either.
-// Where that can't be done it does nothing, and the moves that follow do it with such a moment.
+// exchange makes the old main entry, which is at oldAt, and the new one change places when one of them is at the target, so that there is
+// no moment without either. Where that can't be done it does nothing, and the moves that follow have such a moment. A database is
+// never exchanged, since its sidecars could not come and go at that same instant.
 func (u unit) exchange(oldAt string) error {
 	m := u.m()
 	if m.Database || len(m.Old) != 1 || len(m.New) != 1 || !m.hasOld() || !m.hasNew() {
@@ -608,16 +609,18 @@ func (u unit) chmod(path string, mode fs.FileMode) error {
 	return nil // what may not be read can't be opened for that; its parent is synced after it
 }
 
-// sync makes the names in directories durable, each once. One that is not there has none.
+// sync makes the names in directories durable, each once, and first those that got some: a name may be in both for a while, but not in
+// neither. A directory that is not there has none.
 func (u unit) sync(dirs []string) error {
-	slices.Sort(dirs)
-	for _, d := range slices.Compact(dirs) {
-		if there, err := exists(d); err != nil {
-			return err
-		} else if !there {
+	for i, d := range dirs {
+		if slices.Contains(dirs[:i], d) {
 			continue
 		}
-		if err := u.s.sync(d); err != nil {
+		there, err := exists(d)
+		if err == nil && there {
+			err = u.s.sync(d)
+		}
+		if err != nil {
 			return err
 		}
 	}
