@@ -80,7 +80,7 @@ func begin(dir string, info Info, parents []string, step func(string) error) (*S
 	var random [4]byte
 	rand.Read(random[:])
 	now := time.Now().UTC()
-	id := now.Format("20060102T150405.000Z-") + hex.EncodeToString(random[:])
+	id := now.Format("20060102T150405.000000000Z-") + hex.EncodeToString(random[:])
 	s := &Swap{dir: dir, step: step, rec: Record{ID: id, State: Staging, Started: now, Info: info}}
 	for _, p := range parents {
 		if !filepath.IsAbs(p) {
