@@ -383,24 +383,7 @@ func TestAnotherUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	program := filepath.Join(dir, "program")
-	binary, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(binary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(program, data, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	as := func(role string, args ...string) *exec.Cmd {
-		cmd := command(t, role, args...)
-		cmd.Path = program
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		return cmd
-	}
+	as := nobody(t, dir)
 	in := func(name string) string { return filepath.Join(dir, name) }
 	ours := start(t, "open:"+in("ours"), "locked:"+in("app.db"))
 	theirs := run(t, as("hold", "open:"+in("theirs"), "mapped:"+in("mapped"), "unlinked:"+in("removed")))
@@ -426,6 +409,75 @@ func TestAnotherUser(t *testing.T) {
 	if out, err := as("find", in("closed")).Output(); string(out) != "whole: false\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
+}
+
+// nobody returns how to run the program, which it puts into dir, as a user who is not root.
+func nobody(t *testing.T, dir string) func(role string, args ...string) *exec.Cmd {
+	t.Helper()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "program")
+	if err := os.WriteFile(program, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return func(role string, args ...string) *exec.Cmd {
+		cmd := command(t, role, args...)
+		cmd.Path = program
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return cmd
+	}
+}
+
+// On an overlay, as the root of a container is, what the kernel says of a mapped file need not be what stat says. It is found all
+// the same, also without the right to follow the kernel's link.
+func TestOverlay(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT CHECKED: overlays: only root can make one")
+	}
+	dir := tree(t, "lower/below", "lower/copied", "upper/above", "work/.keep", "root/.keep")
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root := filepath.Join(dir, "root")
+	options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", dir)
+	if err := os.Remove(filepath.Join(dir, "work/.keep")); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("overlay", root, "overlay", 0, options); err != nil {
+		t.Skipf("NOT CHECKED: overlays: mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(root, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	in := func(name string) string { return filepath.Join(root, name) }
+	if err := os.Chmod(in("copied"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(in("copied"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	as := nobody(t, dir)
+	pid := run(t, as("hold", "mapped:"+in("below"), "mapped:"+in("above"), "mapped:"+in("copied")))
+	var want []inuse.Holder
+	for _, name := range []string{"above", "below", "copied"} {
+		want = append(want, inuse.Holder{PID: pid, Program: "program", Path: in(name), How: "mapped"})
+	}
+	equal(t, look(t, root), want)
+	out, err := as("find", root).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, string(out), fmt.Sprintf("%[1]d program above mapped\n%[1]d program below mapped\n%[1]d program copied mapped\nwhole: false\n", pid))
 }
 
 // In a container, processes outside of it are not to be seen; that one of them has a lock is, but not which. What is open under another
