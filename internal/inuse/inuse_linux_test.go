@@ -323,9 +323,33 @@ func TestNobody(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	before := shmLocks(t, filepath.Join(dir, "app.db-shm"))
 	equal(t, len(look(t, dir)), 0)
+	if after := shmLocks(t, filepath.Join(dir, "app.db-shm")); before == 0 || after != before {
+		t.Errorf("%d locks on the -shm were %d: it was opened and closed", after, before)
+	}
 	equal(t, len(look(t, filepath.Join(dir, "absent"), filepath.Join(dir, "x", "file", "absent"))), 0)
 	equal(t, len(look(t)), 0)
+}
+
+// shmLocks counts the locks that this process has on a file.
+func shmLocks(t *testing.T, path string) (n int) {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line) // 1: POSIX ADVISORY READ 1234 fe:00:5678 128 128
+		if len(f) == 8 && f[4] == fmt.Sprint(os.Getpid()) && strings.HasSuffix(f[5], fmt.Sprint(":", st.Ino)) {
+			n++
+		}
+	}
+	return n
 }
 
 // A program may call itself anything; what is shown can be printed.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"lifeboat/internal/snaptest"
 	"lifeboat/internal/sqlitedb"
 )
 
@@ -195,32 +194,6 @@ func TestQuiesceSuperJournal(t *testing.T) {
 	quiesced(t, path)
 	sound(t, path)
 	equal(t, inspect(t, path, "SELECT count(*) FROM t WHERE v<>'spoilt'"), "3000")
-}
-
-// Who may not write to a database is told so, and changes nothing.
-func TestQuiesceReadOnly(t *testing.T) {
-	if snaptest.AsNobody(t) {
-		return
-	}
-	for name, make := range map[string]func(t *testing.T, path string){"log": crash, "journal": hotJournal} {
-		path := filepath.Join(t.TempDir(), "app.db")
-		make(t, path)
-		dir := filepath.Dir(path)
-		for _, file := range list(t, dir) {
-			if err := os.Chmod(file, 0o444); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.Chmod(dir, 0o555); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.Chmod(dir, 0o755) })
-		before := photograph(t, dir)
-		if done, note, err := sqlitedb.Quiesce(t.Context(), path); done || note == "" || err != nil {
-			t.Errorf("%s: done %v, %q, %v", name, done, note, err)
-		}
-		equal(t, photograph(t, dir), before)
-	}
 }
 
 // Waiting ends with its context.
