@@ -136,6 +136,9 @@ func lookAndMove(oldpath, newpath string) error {
 	return os.Rename(oldpath, newpath)
 }
 
+// Replace renames oldpath to newpath and replaces the file that is there. It is durable as Move is.
+func Replace(oldpath, newpath string) error { return os.Rename(oldpath, newpath) }
+
 func syncMove(oldpath, newpath string) error {
 	from, to := filepath.Dir(oldpath), filepath.Dir(newpath)
 	if err := SyncDir(to); err != nil || from == to {

@@ -210,6 +210,11 @@ func (u unit) lay() error {
 	}
 	m := u.m()
 	var dirs []string
+	if !m.hasOld() {
+		if err := u.guard(); err != nil {
+			return err
+		}
+	}
 	for i, e := range m.Old {
 		at, err := u.oldAt(i)
 		if err != nil {
@@ -222,6 +227,11 @@ func (u unit) lay() error {
 			return err
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
+		if e.Home == m.Target {
+			if err := u.guard(); err != nil {
+				return err
+			}
+		}
 	}
 	if err := u.sync(append(dirs, filepath.Dir(m.Target))); err != nil {
 		return err
@@ -252,6 +262,9 @@ func (u unit) lay() error {
 			return err
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
+	}
+	if err := u.unguard(); err != nil {
+		return err
 	}
 	return u.sync(dirs)
 }
@@ -325,6 +338,9 @@ func (u unit) back() error {
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
 	}
+	if err := u.unguard(); err != nil {
+		return err
+	}
 	return u.sync(dirs)
 }
 
@@ -340,17 +356,18 @@ func (u unit) takeBack(oldInPlace bool) error {
 		to := u.undone(&m.New[i])
 		switch at {
 		case "":
-			continue
 		case e.Away: // it never came, or went back by an exchange
-			if err := u.settle(e, at); err != nil {
-				return err
-			}
-			continue
+			err = u.settle(e, at)
+		default:
+			dirs = append(dirs, filepath.Dir(to))
+			err = u.move(e, at, to)
 		}
-		if err := u.move(e, at, to); err != nil {
+		if err == nil && e.Home == m.Target && !oldInPlace {
+			err = u.guard()
+		}
+		if err != nil {
 			return err
 		}
-		dirs = append(dirs, filepath.Dir(to))
 	}
 	if oldInPlace {
 		return u.sync(append(dirs, filepath.Dir(m.Target)))
@@ -446,6 +463,9 @@ func (u unit) foreign() ([]string, error) {
 
 func (u unit) ours(path string) (bool, error) {
 	m := u.m()
+	if u.guarded(path) {
+		return true, nil
+	}
 	for i, e := range m.Old {
 		if e.Home == path {
 			if at, err := u.oldAt(i); at == path || err != nil {
@@ -565,7 +585,11 @@ func (u unit) move(e Entry, from, to string) error {
 	if err := u.loosen(e, from); err != nil {
 		return err
 	}
-	if err := u.s.do("move "+from+" to "+to, func() error { return durable.Move(from, to) }); err != nil {
+	rename := durable.Move
+	if u.guarded(to) {
+		rename = durable.Replace
+	}
+	if err := u.s.do("move "+from+" to "+to, func() error { return rename(from, to) }); err != nil {
 		return err
 	}
 	if here, err := u.s.is(e.Identity, to); err != nil {

@@ -23,7 +23,8 @@
 //	back      new main away, its sidecars away; then old sidecars, old main
 //
 // The main file is the first to go and the last to come, both ways: sidecars without a main file are nobody's state, while a main file
-// without its sidecars is a database that has lost its last transactions, or has half of one.
+// without its sidecars is a database that has lost its last transactions, or has half of one. While it is away a symbolic link that leads
+// nowhere takes its name, so that nobody makes an empty database there, beside sidecars that SQLite would then remove.
 //
 // # What is not promised
 //
