@@ -124,6 +124,8 @@ func oldSnapshots(dir string) (from string, dirs []string, err error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return "", nil, err
+	case errors.Is(err, adopt.ErrOneSnapshot):
+		return "", nil, usagef("name the directory that it is in: "+filepath.Dir(dir), "%v", err)
 	case err != nil:
 		return "", nil, &failure{codeFailed, "no_source", fmt.Errorf("look for snapshots to adopt: %w", err), "name the directory that has a directory snapshots in it"}
 	case len(dirs) == 0:
@@ -189,7 +191,7 @@ func (s *session) finishAdopt(from, to string, list []adoption) error {
 		s.printAdoption(a)
 	}
 	if n := times[stateAdopted]; n > 0 {
-		s.say("adopted %s into %s; lifeboat push sends them to a remote", count(int64(n), "snapshot"), to)
+		s.say("adopted %s into %s; lifeboat push sends what a remote lacks", count(int64(n), "snapshot"), to)
 	}
 	if err := s.document(struct {
 		Directory string     `json:"directory"`

@@ -115,7 +115,10 @@ func (f *Found) Acceptable(without bool) bool {
 	})
 }
 
-// List returns the directories of old snapshots, in the order of their names, from a backup directory of the Python tool or from the
+// ErrOneSnapshot says that a directory is an old snapshot itself, where one is wanted that holds them.
+var ErrOneSnapshot = errors.New("it is one snapshot")
+
+// List returns the directories of old snapshots, in the order of their times, from a backup directory of the Python tool or from the
 // directory of snapshots in it, which is the first result.
 func List(dir string) (snapshots string, dirs []string, err error) {
 	below := filepath.Join(dir, "snapshots")
@@ -125,6 +128,9 @@ func List(dir string) (snapshots string, dirs []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", nil, err
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == metadataName }) {
+		return "", nil, fmt.Errorf("%s: %w", dir, ErrOneSnapshot)
 	}
 	for _, e := range entries {
 		if e.IsDir() || isLinkToDir(dir, e) {
