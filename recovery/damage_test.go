@@ -149,7 +149,7 @@ func TestDamagedArchives(t *testing.T) {
 			t.Run(name[:8], func(t *testing.T) {
 				t.Parallel()
 				for i, d := range damages {
-					if script == recoverytest.Shell && i%2 == 1 {
+					if script == recoverytest.Shell && i%4 != 0 {
 						continue // it is slow, and hashes whole archives: where they are damaged is nothing to it
 					}
 					store := copyStore(t, "full")
