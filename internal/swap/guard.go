@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"lifeboat/internal/durable"
 	"lifeboat/internal/layout"
 )
 
@@ -22,32 +23,64 @@ func (u unit) guardText() string {
 
 // guarded reports whether a path is the name of this member's database and has the guard.
 func (u unit) guarded(path string) bool {
-	if path != u.m().Target {
-		return false
-	}
+	return path == u.m().Target && u.isGuard(path)
+}
+
+// isGuard reports whether the guard is at a path.
+func (u unit) isGuard(path string) bool {
 	text, err := os.Readlink(path)
 	return err == nil && text == u.guardText()
 }
 
-// guard puts the guard where a database is away, if nothing else is there and the file system has such links. Where nothing has an identity
-// it does not, for it would be taken for the database.
-func (u unit) guard() error {
+// wantsGuard reports whether a path is the name of a database. Where nothing has an identity there is no guard, for it would be taken
+// for the database.
+func (u unit) wantsGuard(path string) bool {
 	m := u.m()
-	if !m.Database || m.identityless() {
+	return m.Database && path == m.Target && !m.identityless()
+}
+
+// guard puts the guard where a database is away, if nothing else is there and the file system has such links.
+func (u unit) guard() error {
+	target := u.m().Target
+	if !u.wantsGuard(target) {
 		return nil
 	}
-	if there, err := exists(m.Target); there || err != nil {
+	if there, err := exists(target); there || err != nil {
 		return err
 	}
+	_, err := u.link(target)
+	return err
+}
+
+// link makes the guard at a path, and reports false if that can't be done there.
+func (u unit) link(path string) (bool, error) {
 	var linkErr error
-	err := u.s.do("guard "+m.Target, func() error {
-		linkErr = os.Symlink(u.guardText(), m.Target)
+	err := u.s.do("guard "+path, func() error {
+		linkErr = os.Symlink(u.guardText(), path)
 		return nil
 	})
-	if err != nil || errors.Is(linkErr, fs.ErrExist) || errors.Is(linkErr, fs.ErrPermission) || errors.Is(linkErr, errors.ErrUnsupported) {
-		return err
+	if err != nil {
+		return false, err
 	}
-	return linkErr
+	if errors.Is(linkErr, fs.ErrExist) || errors.Is(linkErr, fs.ErrPermission) || errors.Is(linkErr, errors.ErrUnsupported) {
+		return false, nil
+	}
+	return linkErr == nil, linkErr
+}
+
+// leaveGuard moves a database away and has the guard in its place at the same instant: the guard is made where the database goes, and
+// the two are exchanged. Where that can't be done it reports false.
+func (u unit) leaveGuard(from, to string) (bool, error) {
+	if !u.isGuard(to) { // else it was made before a kill
+		if made, err := u.link(to); !made || err != nil {
+			return false, err
+		}
+	}
+	err := u.s.do("exchange "+from+" and "+to, func() error { return durable.Exchange(from, to) })
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, u.s.do("remove guard "+to, func() error { return os.Remove(to) })
+	}
+	return err == nil, err
 }
 
 // unguard removes the guard where no database came in its place.

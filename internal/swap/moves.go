@@ -506,8 +506,10 @@ func (u unit) clear() error {
 		if known >= 0 {
 			e.Away = u.s.rec.Strays[known].Kept
 		}
-		if e.Away, err = freeName(e.Away); err != nil {
-			return err
+		if !u.isGuard(e.Away) { // which waits there to be exchanged
+			if e.Away, err = freeName(e.Away); err != nil {
+				return err
+			}
 		}
 		entries = append(entries, e)
 		if known < 0 || e.Away != u.s.rec.Strays[known].Kept {
@@ -525,6 +527,11 @@ func (u unit) clear() error {
 			return err
 		}
 		dirs = append(dirs, filepath.Dir(e.Away))
+		if e.Home == m.Target {
+			if err := u.guard(); err != nil {
+				return err
+			}
+		}
 	}
 	return u.sync(append(dirs, filepath.Dir(m.Target)))
 }
@@ -585,11 +592,7 @@ func (u unit) move(e Entry, from, to string) error {
 	if err := u.loosen(e, from); err != nil {
 		return err
 	}
-	rename := durable.Move
-	if u.guarded(to) {
-		rename = durable.Replace
-	}
-	if err := u.s.do("move "+from+" to "+to, func() error { return rename(from, to) }); err != nil {
+	if err := u.rename(from, to); err != nil {
 		return err
 	}
 	if here, err := u.s.is(e.Identity, to); err != nil {
@@ -598,6 +601,21 @@ func (u unit) move(e Entry, from, to string) error {
 		return fmt.Errorf("somebody replaced %s while it was moved; what was there is now %s", from, to)
 	}
 	return u.settle(e, to)
+}
+
+// rename moves what is at from, and leaves the guard there or replaces it where that is due.
+func (u unit) rename(from, to string) error {
+	if u.wantsGuard(from) {
+		left, err := u.leaveGuard(from, to)
+		if left || err != nil {
+			return err
+		}
+	}
+	rename := durable.Move
+	if u.guarded(to) {
+		rename = durable.Replace
+	}
+	return u.s.do("move "+from+" to "+to, func() error { return rename(from, to) })
 }
 
 // loosen lets a directory be moved that may not be written to: where it leads up to changes by that, for which all but root need to be

@@ -63,7 +63,7 @@ func (w *world) intrude(n int) (strays int) {
 func TestStrays(t *testing.T) {
 	dir := fastDir(t)
 	made, seen := 0, 0
-	for _, name := range []string{"two databases and a directory", "database with a log", "directory without exchange", "database that only goes"} {
+	for _, name := range []string{"two databases and a directory", "database with a log", "database with a log, without exchange", "directory without exchange", "database that only goes"} {
 		sc := sceneOf(t, name)
 		for k, more := 0, true; more; k++ {
 			for _, undo := range []bool{false, true} {

@@ -39,6 +39,7 @@ var scenes = []scene{
 	{name: "file alone", old: []string{"file"}, members: []member{{"file", []string{""}, false}}},
 	{name: "database with a log", old: []string{"app.db", "app.db-wal", "app.db-shm"}, members: []member{{"app.db", []string{""}, true}}},
 	{name: "database with a journal", race: true, old: []string{"app.db", "app.db-journal", "app.db-mjA1B2C39D4", "app.db-mjA1B2C39D5"}, members: []member{{"app.db", []string{""}, true}}},
+	{name: "database with a log, without exchange", whole: true, old: []string{"app.db", "app.db-wal", "app.db-shm"}, members: []member{{"app.db", []string{""}, true}}},
 	{name: "database that was absent, with an old log", old: []string{"app.db-wal"}, members: []member{{"app.db", []string{""}, true}}},
 	{name: "opaque database with a log of its own", old: []string{"app.db", "app.db-wal", "app.db-shm"}, members: []member{{"app.db", []string{""}, true}, {"app.db-wal", []string{""}, false}}},
 	{name: "database that only goes", old: []string{"app.db", "app.db-wal"}, members: []member{{"app.db", nil, true}}},
