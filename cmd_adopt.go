@@ -145,7 +145,7 @@ func (s *session) needsApp(cfg *config.Config) error {
 
 // adopt takes over one old snapshot, unless something is wrong with it.
 func (s *session) adopt(ctx context.Context, dir string, names adopt.Names, w *writable, opts snapshot.Options) (adoption, error) {
-	found, err := adopt.Inspect(ctx, dir, names)
+	found, err := adopt.Inspect(ctx, dir, names, opts.Scratch)
 	if err != nil {
 		return adoption{}, err
 	}

@@ -80,7 +80,7 @@ func (o *old) record(t *testing.T) {
 
 func (o *old) inspect(t *testing.T) *adopt.Found {
 	t.Helper()
-	f, err := adopt.Inspect(t.Context(), o.dir, adopt.DefaultNames)
+	f, err := adopt.Inspect(t.Context(), o.dir, adopt.DefaultNames, t.TempDir())
 	must(t, err)
 	return f
 }
@@ -200,7 +200,7 @@ func TestStamps(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), tt.name)
 		must(t, os.Mkdir(dir, 0o755))
 		must(t, os.WriteFile(filepath.Join(dir, "backup-metadata.json"), []byte(fmt.Sprintf(`{"created_at": %q}`, tt.created)), 0o644))
-		f, err := adopt.Inspect(t.Context(), dir, adopt.DefaultNames)
+		f, err := adopt.Inspect(t.Context(), dir, adopt.DefaultNames, t.TempDir())
 		must(t, err)
 		if string(f.Stamp) != tt.want || strings.Contains(codes(f), "stamp_unknown") != (tt.want == "") {
 			t.Errorf("%s, %s: %s, %s", tt.name, tt.created, f.Stamp, codes(f))

@@ -31,8 +31,8 @@ const chromaDatabase = "chroma.sqlite3"
 const maxRegistry = 64 << 20
 
 // Inspect looks at an old snapshot, reads all of it but the files of the vector store, and checks its databases. What is wrong is in the
-// result, all of it; an error means that it could not be found out.
-func Inspect(ctx context.Context, dir string, names Names) (*Found, error) {
+// result, all of it; an error means that it could not be found out. scratch is the directory for temporary files, "" for the system's.
+func Inspect(ctx context.Context, dir string, names Names, scratch string) (*Found, error) {
 	f := &Found{Dir: dir, Name: filepath.Base(dir), Stamp: stampOfName(filepath.Base(dir))}
 	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
 		f.add(Unreadable, "", "it is a symbolic link; name the directory that it leads to")
@@ -44,7 +44,7 @@ func Inspect(ctx context.Context, dir string, names Names) (*Found, error) {
 		return f, nil
 	}
 	defer root.Close()
-	i := &inspection{ctx: ctx, Found: f, root: root, names: names}
+	i := &inspection{ctx: ctx, Found: f, root: root, names: names, scratch: scratch}
 	meta, code, err := readMetadata(root)
 	if err != nil {
 		f.add(code, metadataName, pathless(err))
@@ -71,10 +71,11 @@ func Inspect(ctx context.Context, dir string, names Names) (*Found, error) {
 
 type inspection struct {
 	*Found
-	ctx   context.Context
-	root  *os.Root
-	names Names
-	taken []string // paths below the directory
+	ctx     context.Context
+	root    *os.Root
+	names   Names
+	scratch string
+	taken   []string // paths below the directory
 }
 
 // guess tells from the directory what its metadata would say.
@@ -166,7 +167,7 @@ func (i *inspection) integrity(rel string, code Code) {
 	var err error
 	if i.hasLog(rel) {
 		var p *sqlitedb.Pinned
-		if p, err = sqlitedb.Pin(i.ctx, path, sqlitedb.Options{}); err == nil {
+		if p, err = sqlitedb.Pin(i.ctx, path, sqlitedb.Options{Scratch: i.scratch}); err == nil {
 			defer p.Close()
 			result, detail, err = p.QuickCheck(i.ctx)
 		}
