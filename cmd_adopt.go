@@ -96,6 +96,7 @@ func adoptCommand(s *session, c *cli.Context) error {
 		return err
 	}
 	defer w.release()
+	s.tellUnfinished(w.local)
 	scratch, err := s.temporary()
 	if err != nil {
 		return err

@@ -56,6 +56,7 @@ func push(s *session, c *cli.Context) error {
 		return err
 	}
 	defer w.release()
+	s.tellUnfinished(w.local)
 	ids, err := s.toPush(ctx, w, c.Args().Slice())
 	if err != nil {
 		return err

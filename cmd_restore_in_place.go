@@ -269,6 +269,7 @@ func (s *session) settleRestores(ctx context.Context, local *localstore.Store) e
 	if err != nil {
 		return err
 	}
+	kept := map[manifest.Stamp]bool{}
 	for _, sw := range swaps {
 		r := sw.Record()
 		switch {
@@ -278,13 +279,17 @@ func (s *session) settleRestores(ctx context.Context, local *localstore.Store) e
 			if err := sw.Abandon(); err != nil {
 				s.warn("what an interrupted restore has left could not be removed: %v", err)
 			}
-		case s.now().After(r.Ended.Add(r.Info.KeepOld)):
+		case r.Purging || s.now().After(r.Ended.Add(r.Info.KeepOld)):
 			if err := s.purge(ctx, local, sw); err != nil {
 				s.warn("what the restore of %s replaced could not be removed: %v", r.Info.Stamp, err)
 			}
+		default:
+			kept[manifest.Stamp(r.Safety)] = true
 		}
 	}
-	return nil
+	return dropSafetyIf(ctx, local, func(stamp manifest.Stamp) bool {
+		return !kept[stamp] && s.now().After(stamp.Time().Add(defaultKeepOld))
+	})
 }
 
 // purge removes what a restore replaced, and the safety snapshot of it.

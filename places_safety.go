@@ -40,11 +40,16 @@ func safetyPlace(ctx context.Context, local *localstore.Store) (*place, error) {
 
 // dropSafety removes a safety snapshot, if it is there, and what only it needed.
 func dropSafety(ctx context.Context, local *localstore.Store, stamp manifest.Stamp) error {
+	return dropSafetyIf(ctx, local, func(other manifest.Stamp) bool { return other == stamp })
+}
+
+// dropSafetyIf removes the safety snapshots that drop reports, and what only they needed.
+func dropSafetyIf(ctx context.Context, local *localstore.Store, drop func(manifest.Stamp) bool) error {
 	store, err := safetyStore(ctx, local)
 	if store == nil || err != nil {
 		return err
 	}
-	_, err = store.Retain(ctx, 0, func(id manifest.ID) bool { return id.Stamp == stamp })
+	_, err = store.Retain(ctx, 0, func(id manifest.ID) bool { return drop(id.Stamp) })
 	return err
 }
 

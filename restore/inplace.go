@@ -548,7 +548,8 @@ func (r *inPlace) members(ctx context.Context) (list []swap.Member, err error) {
 
 // postCheck looks at the databases where they are now. When one is not as it was staged, everything goes back.
 func (r *inPlace) postCheck(ctx context.Context) error {
-	err := r.databases(context.WithoutCancel(ctx), func(_ *unit, path string) error {
+	ctx = context.WithoutCancel(ctx) // it is done, and whether it is right is to be known
+	err := r.databases(ctx, func(_ *unit, path string) error {
 		if beside, err := besides(path); err != nil || len(beside) > 0 {
 			return errors.Join(err, fmt.Errorf("%s lies beside a database that has none of its own", strings.Join(beside, ", ")))
 		}
