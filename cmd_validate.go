@@ -318,14 +318,14 @@ func partRead(r *validate.Read) string {
 
 func (s *session) printFindings(findings []validate.Finding) {
 	for _, f := range findings {
-		where := oneLine(f.Object)
-		if f.Object == "" {
-			where = "source " + oneLine(f.Source)
-		}
+		where := oneLine(f.Object) // not there when it is about a source
 		if f.Place != "" {
 			where += ": " + oneLine(f.Place)
 		}
-		s.print("     %s: %s: %s", f.Code, where, indented(f.Detail, "         "))
+		if where != "" {
+			where += ": "
+		}
+		s.print("     %s: %s%s", f.Code, where, indented(f.Detail, "         "))
 		shown := len(f.Files)
 		if !s.verbose {
 			shown = min(shown, 10)

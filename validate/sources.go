@@ -96,7 +96,7 @@ func (s *suffering) findings(head *manifest.Head) (list []Finding) {
 		}
 		all.Files = append(all.Files, f.Files...)
 		all.Count += f.Count
-		all.Detail = fmt.Sprintf("%d of %s cannot be restored from this store", all.Count, lines(src))
+		all.Detail = fmt.Sprintf("source %s: %d of %s cannot be restored from this store", src.Name, all.Count, lines(src))
 	}
 	for _, f := range kinds {
 		slices.SortFunc(f.Files, manifest.ComparePaths)
