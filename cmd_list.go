@@ -143,7 +143,7 @@ func (s *session) printListings(listings []listing, places []*place) {
 		s.print("%s", line)
 	}
 	for _, l := range listings {
-		if l.Note != "" {
+		if l.Note != "" && l.Kind != manifest.Safety { // nobody takes those for the latest
 			s.note("latest passes over %s: %s", l.Stamp, printable(l.Note))
 		}
 	}

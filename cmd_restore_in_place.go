@@ -107,7 +107,7 @@ func (s *session) mustBeValid(ctx context.Context, snap *layout.Snapshot, has []
 			return nil
 		}
 		for _, f := range r.Findings {
-			wrong[p.name] = append(wrong[p.name], fmt.Sprintf("%s: %s %s", f.Code, f.Object, f.Detail))
+			wrong[p.name] = append(wrong[p.name], strings.Join(slices.DeleteFunc([]string{string(f.Code) + ":", f.Object, f.Detail}, func(part string) bool { return part == "" }), " "))
 		}
 	}
 	var lines []string
