@@ -156,3 +156,27 @@ func TestVanished(t *testing.T) {
 		t.Errorf("%s is gone", path)
 	}
 }
+
+// A service that uses the new database before the swap is resumed may do with its log as it likes.
+func TestNewLogIsUsedUp(t *testing.T) {
+	dir := fastDir(t)
+	sc := sceneOf(t, "opaque database with a log of its own")
+	used := 0
+	for k, more := 0, true; more; k++ {
+		w := newWorld(t, sc, filepath.Join(dir, fmt.Sprint(k)))
+		more = w.run(k, func(fn step) { must(t, w.commit(fn)) })
+		now := w.tree(w.app())
+		if w.new == nil || now["app.db"].id != w.new["app.db"].id {
+			continue
+		}
+		used++
+		must(t, os.Remove(filepath.Join(w.app(), "app.db-wal")))
+		delete(w.files, w.new["app.db-wal"].id)
+		delete(w.new, "app.db-wal")
+		w.finish(fmt.Sprint("killed at ", k), false)
+		w.finish(fmt.Sprint("killed at ", k, ", undone"), true)
+	}
+	if used < 2 {
+		t.Errorf("it was used %d times", used)
+	}
+}
