@@ -38,26 +38,21 @@ func busy(t *testing.T, path string, by *app) {
 // goes on.
 func TestQuiesce(t *testing.T) {
 	for _, s := range situations {
+		if strings.HasSuffix(s.name, "in a transaction") {
+			continue // see TestQuiesceBusy
+		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			path := filepath.Join(dir, "app.db")
 			s.make(t, path)
 			before := photograph(t, dir)
-			switch {
-			case s.rows == "none":
+			if s.rows == "none" {
 				done, note, err := sqlitedb.Quiesce(t.Context(), path)
 				if done || note != "the file is empty" || err != nil {
 					t.Errorf("done %v, %q, %v", done, note, err)
 				}
 				equal(t, photograph(t, dir), before)
-				return
-			case strings.HasSuffix(s.name, "in a transaction"):
-				_, _, err := sqlitedb.Quiesce(t.Context(), path)
-				var e *sqlitedb.BusyError
-				if !errors.As(err, &e) {
-					t.Errorf("%v", err)
-				}
 				return
 			}
 			quiesced(t, path)
