@@ -38,11 +38,11 @@ func (s *session) restoreInPlace(ctx context.Context, ref string, owner restore.
 	if err != nil {
 		return err
 	}
-	targets, err := s.targetsOf(ctx, cfg, w.local, snap)
-	if err != nil {
+	if err := s.mustBeValid(ctx, snap, has, false); err != nil {
 		return err
 	}
-	if err := s.mustBeValid(ctx, snap, has, false); err != nil {
+	targets, err := s.targetsOf(ctx, cfg, w.local, snap)
+	if err != nil {
 		return err
 	}
 	meter := &progress.Meter{}

@@ -142,6 +142,13 @@ func InPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions) (*InP
 		return nil, errors.Join(err, r.swap.Abandon())
 	}
 	if err := r.swap.Commit(members); err != nil {
+		var half *swap.CommitError
+		switch {
+		case !errors.As(err, &half):
+			err = errors.Join(err, r.swap.Abandon())
+		case half.Back:
+			err = errors.Join(err, r.swap.Purge())
+		}
 		return nil, err
 	}
 	if err := r.postCheck(ctx); err != nil {
