@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/internal/swap"
@@ -85,6 +86,8 @@ func (s *session) notInPlace(err error, ref string) error {
 	switch {
 	case errors.As(err, &occupied):
 		return &failure{codeRefused, "service_not_stopped", err, "nothing was changed; stop the service, and then give --confirm-service-stopped (--plan shows what would change)"}
+	case diskspace.Full(err) && !errors.As(err, new(*swap.CommitError)) && !errors.As(err, new(*restore.PostCheckError)):
+		return &failure{codeNoSpace, "no_space", err, "nothing was changed; free some space there, restore less at a time with --only, take no safety snapshot with --no-pre-snapshot, or put the local store elsewhere with --store"}
 	case errors.As(err, &corrupt):
 		return &failure{codeIntegrity, "integrity", err, fmt.Sprintf("nothing was changed; lifeboat restore %s --target DIR lays it down beside, to save what can be saved; lifeboat list shows others", ref)}
 	}

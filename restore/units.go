@@ -61,7 +61,8 @@ func findUnits(ctx context.Context, s *layout.Snapshot, sel *selection, targets 
 		if err != nil {
 			return nil, err
 		}
-		if !sel.has(f.Path) || u.partial[f.Path] || u.unitOf(f.Path) != nil {
+		// What is mounted and is no directory in the snapshot has no entries that could change places: look refuses it.
+		if !sel.has(f.Path) || u.partial[f.Path] && f.Type == manifest.Directory || u.unitOf(f.Path) != nil {
 			continue
 		}
 		un, err := u.look(f)
