@@ -97,20 +97,15 @@ func isOurs(name string) bool {
 	return strings.HasPrefix(name, layout.StagingPrefix) || strings.HasPrefix(name, layout.SwapPrefix)
 }
 
-// ofStaged reports whether a file belongs to a database that is staged in dir: its log is that of the old one.
+// ofStaged reports whether a file has the name of a sidecar of one that is staged in dir: if that is a database, and an encrypted one cannot be told
+// from others, its log is that of the old one.
 func ofStaged(dir, name string) bool {
 	db, ok := sqlitedb.SidecarOf(name)
 	if !ok {
 		return false
 	}
-	f, err := os.Open(filepath.Join(dir, db))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var head [16]byte
-	n, _ := f.ReadAt(head[:], 0)
-	return n == 0 || sqlitedb.IsDatabase(head[:n])
+	fi, err := os.Lstat(filepath.Join(dir, db))
+	return err == nil && fi.Mode().IsRegular()
 }
 
 // leftovers are the entries that go, and for which nothing comes, of directories whose entries change places one by one.

@@ -449,7 +449,14 @@ func (r *inPlace) save(ctx context.Context) error {
 	}
 	if len(saved.Damaged) > 0 {
 		r.warn("the current state is damaged (%s); raw copies of its databases are kept as well", strings.Join(saved.Damaged, ", "))
-		return r.rawCopies(ctx)
+		if err := r.rawCopies(ctx); err != nil {
+			return err
+		}
+		for _, work := range r.work { // before anything touches the originals
+			if err := durable.SyncTree(work); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/mounts"
@@ -138,6 +139,9 @@ func (u *units) look(f *manifest.File) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := u.onTheWay(f.Path); err != nil {
+		return nil, err
+	}
 	un := &unit{path: f.Path, source: manifest.SourceOf(f.Path), target: target, dir: f.Type == manifest.Directory, sqlite: f.SQLite != nil}
 	un.mount = u.mountPoint(filepath.Dir(target))
 	fi, err := os.Lstat(target)
@@ -165,6 +169,27 @@ func (u *units) look(f *manifest.File) (*unit, error) {
 		un.empty = len(entries) == 0
 	}
 	return un, nil
+}
+
+// onTheWay makes sure that a path of a source is reached through directories of it, and through no link that leads out of it.
+func (u *units) onTheWay(path string) error {
+	if u.files[manifest.SourceOf(path)] {
+		return nil
+	}
+	for dir := manifest.Parent(path); dir != "" && manifest.Parent(dir) != ""; dir = manifest.Parent(dir) {
+		at, err := u.at(dir)
+		if err != nil {
+			return err
+		}
+		fi, err := os.Lstat(at)
+		if err == nil && !fi.IsDir() {
+			return &TargetError{Target: at, Why: "it is no directory, as it is in the snapshot, and something in it is to be restored; move it away, or restore the whole source", InPlace: true}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return fmt.Errorf("look at the target: %w", cause(err))
+		}
+	}
+	return nil
 }
 
 // occupied returns the targets at which there is something to lose.
