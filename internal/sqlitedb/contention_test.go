@@ -192,9 +192,12 @@ func TestComingAndGoing(t *testing.T) {
 	}()
 	defer func() { close(stop); <-gone }()
 	for n := 0; n < captures; {
-		p := pin(t, path)
+		p, err := sqlitedb.Pin(t.Context(), path, sqlitedb.Options{Wait: time.Minute}) // on a busy machine it may take some time to find it at rest, or in use
+		if err != nil {
+			t.Fatal(err)
+		}
 		img := filepath.Join(t.TempDir(), "image.db")
-		err := save(t.Context(), p, img)
+		err = save(t.Context(), p, img)
 		if closing := p.Close(); closing != nil {
 			t.Fatal(closing)
 		}

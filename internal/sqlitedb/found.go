@@ -31,8 +31,6 @@ const (
 	ReadUnlocked Read = "unlocked"
 	// ReadCopy: from a copy, into which what lies beside the database was played.
 	ReadCopy Read = "copy"
-	// ReadSlices: from a copy that was made while its writers were kept from committing for a short time only, or several times.
-	ReadSlices Read = "slices"
 )
 
 // Read returns how the database is read.
