@@ -12,7 +12,7 @@ import (
 )
 
 // Retain drops local copies of snapshots that are safe elsewhere: of those for which elsewhere reports true, all but the newest
-// keep. Others stay, and so do those that are pinned, which do not count. Then archives go that no snapshot in the store needs, such as those of a backup that was cut short. The caller holds the lock
+// keep that "latest" may mean: one that is incomplete or corrupt takes the place of none that is good. Others stay, and so do those that are pinned, which do not count. Then archives go that no snapshot in the store needs, such as those of a backup that was cut short. The caller holds the lock
 // of the store, so nobody else is writing to it. It returns how many bytes were freed.
 func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID) bool) (freed int64, err error) {
 	entries, err := s.Snapshots(ctx)
@@ -25,9 +25,13 @@ func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID
 	}
 	drop := map[manifest.ID]bool{}
 	for _, e := range slices.Backward(entries) {
-		if !pinned[e.ID] && elsewhere(e.ID) {
+		if pinned[e.ID] || !elsewhere(e.ID) {
+			continue
+		}
+		if keep <= 0 {
+			drop[e.ID] = true
+		} else if s.good(ctx, e.ID) {
 			keep--
-			drop[e.ID] = keep < 0
 		}
 	}
 	needed, err := s.needed(ctx, func(id manifest.ID) bool { return !drop[id] })
@@ -45,6 +49,12 @@ func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID
 	}
 	swept, err := s.sweepArchives(ctx, needed, nil)
 	return freed + swept, err
+}
+
+// good reports whether a snapshot can be relied upon. One that cannot be read is none.
+func (s *Store) good(ctx context.Context, id manifest.ID) bool {
+	head, _, err := s.Manifest(ctx, id)
+	return err == nil && layout.Unfit(head) == ""
 }
 
 // collect removes the archives that no snapshot here needs, but none that inUse reports.
