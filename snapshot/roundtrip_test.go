@@ -18,6 +18,7 @@ import (
 	"lifeboat/manifest"
 	"lifeboat/restore"
 	"lifeboat/snapshot"
+	"lifeboat/validate"
 )
 
 func isRoot() bool { return os.Geteuid() == 0 }
@@ -184,7 +185,13 @@ func TestRoundTripOfSources(t *testing.T) {
 		snapshot.Source{Name: "gone", Path: filepath.Join(root, "gone"), Optional: true})
 	local := snaptest.Local(t)
 	res := snaptest.Take(t, local, snapshot.Options{}, sources...)
-	snaptest.Validate(t, res.ID, local.Store)
+	report, err := validate.Check(t.Context(), res.ID, local.Store, validate.Options{ReadData: true, Scratch: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Findings) != 1 || report.Findings[0].Code != validate.RegistryInvalid {
+		t.Errorf("besides the JSON file that does not parse: %+v", report.Findings)
+	}
 	target := snaptest.Restore(t, res.ID, restore.Options{}, local.Store)
 	got := snaptest.Walk(t, target)
 	want["a.json/settings\n.json"] = snaptest.Walk(t, single)["."]
@@ -281,7 +288,8 @@ func checkFacts(t *testing.T, snap *layout.Snapshot) {
 			continue
 		}
 		mode := map[bool]string{true: "wal", false: "delete"}[wal]
-		want := manifest.SQLite{PageSize: size, Pages: f.Size / int64(size), JournalMode: mode, UserVersion: 7, Integrity: "ok",
+		found := map[bool]string{true: "live-wal", false: "rollback"}[wal]
+		want := manifest.SQLite{PageSize: size, Pages: f.Size / int64(size), JournalMode: mode, Found: found, Read: "transaction", UserVersion: 7, Integrity: "ok",
 			Tables: []manifest.TableRows{{Name: "t", Rows: 2001}}, SchemaSHA256: s.SchemaSHA256}
 		if diff := cmp.Diff(want, *s); diff != "" || s.SchemaSHA256 == nil {
 			t.Errorf("%s: %s", f.Path, diff)
