@@ -178,6 +178,7 @@ func TestKilledInPlace(t *testing.T) {
 				w.must("create", "db="+w.path("live", "app.db"), "registry="+w.path("live", "registry.json"), "files="+w.path("live", "files"), "--app", "app")
 				fresh := stateOf(w)
 				old.make(w)
+				check(t, os.Mkdir(w.path("seed"), 0o755)) // there is something to back up, whatever became of the rest
 				w.save()
 				before := stateOf(w)
 				if before == fresh {
@@ -226,7 +227,10 @@ func TestKilledInPlace(t *testing.T) {
 						state := stateOf(w)
 						_, said := w.run("list", "--app", "app")
 						half := strings.Contains(said, halfDone)
-						code, refusal := w.run("create", w.path("live"), "--app", "app")
+						code, refusal := w.run("create", w.path("seed"), "--app", "app")
+						if !half && code != 0 {
+							t.Errorf("a backup when nothing is half done: exit code %d\n%s", code, refusal)
+						}
 						if half && (code != 8 || !strings.Contains(refusal, halfDone)) {
 							t.Errorf("a backup of a half-done state: exit code %d\n%s", code, refusal)
 						}
