@@ -39,13 +39,17 @@ func (u unit) wantsGuard(path string) bool {
 	return m.Database && path == m.Target && !m.identityless()
 }
 
-// guard puts the guard where a database is away, if nothing else is there and the file system has such links.
+// guard puts the guard where a database is away, if nothing else is there and the file system has such links. In a directory that is not
+// there, as after an undo that was cut when it had removed what the restore had made, nobody can make a database.
 func (u unit) guard() error {
 	target := u.m().Target
 	if !u.wantsGuard(target) {
 		return nil
 	}
 	if there, err := exists(target); there || err != nil {
+		return err
+	}
+	if there, err := exists(filepath.Dir(target)); !there || err != nil {
 		return err
 	}
 	_, err := u.link(target)

@@ -45,12 +45,6 @@ func (s *Swap) backward() error {
 	}
 	for n := range slices.Backward(s.rec.Members) {
 		u := unit{s, n}
-		if m := u.m(); len(m.Old) == 0 {
-			// An undo that was cut has removed the directory that was made for it, so nothing of it is there any more.
-			if _, err := os.Lstat(filepath.Dir(m.Target)); absent(err) {
-				continue
-			}
-		}
 		if err := u.back(); err != nil {
 			return fmt.Errorf("%s: %w", u.m().Target, err)
 		}
