@@ -97,7 +97,5 @@ func isDatabaseFile(path string) bool {
 		return false
 	}
 	defer f.Close()
-	var head [16]byte
-	n, _ := f.ReadAt(head[:], 0)
-	return sqlitedb.IsDatabase(head[:n])
+	return sqlitedb.BeginsDatabase(f)
 }

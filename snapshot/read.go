@@ -286,7 +286,7 @@ func (r *reader) isSidecar(d *dir, root *os.Root, name string) bool {
 		return false
 	}
 	defer f.Close()
-	return beginsDatabase(f)
+	return sqlitedb.BeginsDatabase(f)
 }
 
 // symlink hands on a symbolic link. Where it leads is not followed.
@@ -348,7 +348,7 @@ func (r *reader) regular(rel string, open func() (*os.File, sight, error)) error
 	if first := r.links.first(seen.FileInfo); first != "" {
 		return r.send(item{file: &manifest.File{Path: r.c.path(rel), Type: manifest.Hardlink, Link: first, UID: manifest.NoOwner, GID: manifest.NoOwner}, end: true})
 	}
-	if seen.Size() >= 512 && r.c.kind == manifest.DirectorySource && beginsDatabase(f) {
+	if seen.Size() >= 512 && r.c.kind == manifest.DirectorySource && sqlitedb.BeginsDatabase(f) {
 		attrs := readXattrs(f)
 		f.Close() // before it is pinned; see package sqlitedb
 		taken, err := r.met(rel, seen.FileInfo, attrs)

@@ -266,14 +266,7 @@ func isDatabase(path string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	return beginsDatabase(f), nil
-}
-
-// beginsDatabase reports whether a file begins as a SQLite database does.
-func beginsDatabase(f *os.File) bool {
-	var header [16]byte
-	n, _ := f.ReadAt(header[:], 0)
-	return sqlitedb.IsDatabase(header[:n])
+	return sqlitedb.BeginsDatabase(f), nil
 }
 
 // pin pins the databases that are sources, one directly after the other, so that they lie close together in time.

@@ -1,6 +1,9 @@
 package sqlitedb
 
-import "strings"
+import (
+	"io"
+	"strings"
+)
 
 // magic begins every SQLite database; see https://www.sqlite.org/fileformat2.html#magic_header_string.
 const magic = "SQLite format 3\x00"
@@ -9,6 +12,13 @@ const magic = "SQLite format 3\x00"
 // empty file may be a database too, and an encrypted one can't be told from noise: neither is one here.
 func IsDatabase(header []byte) bool {
 	return len(header) >= len(magic) && string(header[:len(magic)]) == magic
+}
+
+// BeginsDatabase reports whether a file begins as a SQLite database does; see IsDatabase. What cannot be read does not.
+func BeginsDatabase(f io.ReaderAt) bool {
+	var header [len(magic)]byte
+	n, _ := f.ReadAt(header[:], 0)
+	return IsDatabase(header[:n])
 }
 
 // LogHeaderSize is the length of the header of a write-ahead log, in bytes: https://www.sqlite.org/fileformat2.html#walformat.

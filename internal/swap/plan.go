@@ -200,29 +200,13 @@ func isIndex(path string) bool {
 	return ok && strings.HasSuffix(path, "-shm")
 }
 
-// sidecarsAt returns what lies beside a database and has the name of a sidecar or super-journal of it.
+// sidecarsAt returns what lies beside a database and belongs to it. Where there is no directory there is nothing.
 func sidecarsAt(database string) ([]string, error) {
-	dir, base := filepath.Split(database)
-	f, err := os.Open(filepath.Clean(dir))
+	paths, err := sqlitedb.Beside(database)
 	if absent(err) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	var paths []string
-	for _, name := range names {
-		if db, ok := sqlitedb.SidecarOf(name); ok && db == base {
-			paths = append(paths, filepath.Join(dir, name))
-		}
-	}
-	return paths, nil
+	return paths, err
 }
 
 func oldDir(work string, n int) string    { return filepath.Join(work, "old", strconv.Itoa(n)) }
