@@ -109,19 +109,13 @@ func ofStaged(dir, name string) bool {
 }
 
 // leftovers are the entries that go, and for which nothing comes, of directories whose entries change places one by one.
-func (r *inPlace) leftovers(ctx context.Context) (list []swap.Member, err error) {
-	for f, err := range r.snap.Files(ctx) {
+func (r *inPlace) leftovers() (list []swap.Member, err error) {
+	for _, staying := range r.units.staying {
+		dir, err := r.units.at(staying)
 		if err != nil {
 			return nil, err
 		}
-		if f.Type != manifest.Directory || !r.units.partial[f.Path] {
-			continue
-		}
-		dir, err := r.units.at(f.Path)
-		if err != nil {
-			continue // a source that is not restored
-		}
-		if !r.opts.DeleteExtra && r.units.byPath[f.Path+"/"+vectorStore] == nil {
+		if !r.opts.DeleteExtra && r.units.byPath[staying+"/"+vectorStore] == nil {
 			continue
 		}
 		entries, err := os.ReadDir(dir)
@@ -132,11 +126,11 @@ func (r *inPlace) leftovers(ctx context.Context) (list []swap.Member, err error)
 			return nil, err
 		}
 		for _, e := range entries {
-			path := f.Path + "/" + e.Name()
+			path := staying + "/" + e.Name()
 			if !r.units.sel.has(path) || r.units.byPath[path] != nil || r.units.partial[path] || isOurs(e.Name()) {
 				continue
 			}
-			if db, ok := sqlitedb.SidecarOf(e.Name()); ok && r.units.byPath[f.Path+"/"+db] != nil {
+			if db, ok := sqlitedb.SidecarOf(e.Name()); ok && r.units.byPath[staying+"/"+db] != nil {
 				continue // it goes with its database
 			}
 			list = append(list, swap.Member{Source: manifest.SourceOf(path), Target: filepath.Join(dir, e.Name())})

@@ -337,16 +337,12 @@ func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return r.members(ctx)
+	return r.members()
 }
 
 // mounts returns the mount points that units lie in, in order.
-func (r *inPlace) mounts() (list []string) {
-	for mount := range r.work {
-		list = append(list, mount)
-	}
-	slices.Sort(list)
-	return list
+func (r *inPlace) mounts() []string {
+	return slices.Sorted(maps.Keys(r.work))
 }
 
 // stage lays down the part of the snapshot that goes to one mount point.
@@ -438,7 +434,7 @@ func (r *inPlace) save(ctx context.Context) error {
 			return err
 		}
 	}
-	err = r.databases(ctx, func(_ *unit, path string) error {
+	err = r.databases(func(_ *unit, path string) error {
 		if !isDatabaseFile(path) {
 			saved.Damaged = append(saved.Damaged, path+" is no database")
 		}
@@ -449,7 +445,7 @@ func (r *inPlace) save(ctx context.Context) error {
 	}
 	if len(saved.Damaged) > 0 {
 		r.warn("the current state is damaged (%s); raw copies of its databases are kept as well", strings.Join(saved.Damaged, ", "))
-		if err := r.rawCopies(ctx); err != nil {
+		if err := r.rawCopies(); err != nil {
 			return err
 		}
 		for _, work := range r.work { // before anything touches the originals
@@ -466,8 +462,8 @@ func (r *inPlace) warn(format string, args ...any) {
 }
 
 // rawCopies keeps every database that is about to be replaced as it is, with all that lies beside it, before anything opens it for writing.
-func (r *inPlace) rawCopies(ctx context.Context) error {
-	return r.databases(ctx, func(un *unit, path string) error {
+func (r *inPlace) rawCopies() error {
+	return r.databases(func(un *unit, path string) error {
 		rel, err := filepath.Rel(r.units.targets[un.source], path)
 		if err != nil {
 			return err
@@ -476,7 +472,7 @@ func (r *inPlace) rawCopies(ctx context.Context) error {
 		if err := os.MkdirAll(into, 0o700); err != nil {
 			return err
 		}
-		beside, err := besides(path)
+		beside, err := sqlitedb.Beside(path)
 		if err != nil {
 			return err
 		}
@@ -491,38 +487,13 @@ func (r *inPlace) rawCopies(ctx context.Context) error {
 	})
 }
 
-// besides returns what lies beside a database and belongs to it.
-func besides(path string) (list []string, err error) {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if db, ok := sqlitedb.SidecarOf(e.Name()); ok && db == filepath.Base(path) && e.Type().IsRegular() {
-			list = append(list, filepath.Join(filepath.Dir(path), e.Name()))
-		}
-	}
-	return list, nil
-}
-
 // databases calls fn for each database of the snapshot that has a file where it goes.
-func (r *inPlace) databases(ctx context.Context, fn func(un *unit, path string) error) error {
-	for f, err := range r.snap.Files(ctx) {
-		if err != nil {
-			return err
-		}
-		un := r.units.unitOf(f.Path)
-		if f.SQLite == nil || un == nil {
+func (r *inPlace) databases(fn func(un *unit, path string) error) error {
+	for _, db := range r.units.databases {
+		if fi, err := os.Lstat(db.path); err != nil || !fi.Mode().IsRegular() {
 			continue
 		}
-		path, err := r.units.at(f.Path)
-		if err != nil {
-			return err
-		}
-		if fi, err := os.Lstat(path); err != nil || !fi.Mode().IsRegular() {
-			continue
-		}
-		if err := fn(un, path); err != nil {
+		if err := fn(db.unit, db.path); err != nil {
 			return err
 		}
 	}
@@ -531,7 +502,7 @@ func (r *inPlace) databases(ctx context.Context, fn func(un *unit, path string) 
 
 // quiesce plays logs and journals into the old databases. That one is busy means that it is in use after all.
 func (r *inPlace) quiesce(ctx context.Context) error {
-	return r.databases(ctx, func(_ *unit, path string) error {
+	return r.databases(func(_ *unit, path string) error {
 		done, note, err := sqlitedb.Quiesce(ctx, path)
 		if busy, ok := errors.AsType[*sqlitedb.BusyError](err); ok {
 			return &InUseError{Why: busy.Error()}
@@ -545,7 +516,7 @@ func (r *inPlace) quiesce(ctx context.Context) error {
 }
 
 // members lists what changes places, and makes the directories that are missing.
-func (r *inPlace) members(ctx context.Context) (list []swap.Member, err error) {
+func (r *inPlace) members() (list []swap.Member, err error) {
 	for _, un := range r.units.list {
 		from, err := r.stagedAt(un)
 		if err != nil {
@@ -556,16 +527,16 @@ func (r *inPlace) members(ctx context.Context) (list []swap.Member, err error) {
 		}
 		list = append(list, swap.Member{Source: un.source, Target: un.target, Staged: from, Database: un.sqlite})
 	}
-	gone, err := r.leftovers(ctx)
+	gone, err := r.leftovers()
 	return append(list, gone...), err
 }
 
 // postCheck looks at the databases where they are now. When one is not as it was staged, everything goes back.
 func (r *inPlace) postCheck(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx) // it is done, and whether it is right is to be known
-	err := r.databases(ctx, func(_ *unit, path string) error {
-		if beside, err := besides(path); err != nil || len(beside) > 0 {
-			return errors.Join(err, fmt.Errorf("%s lies beside a database that has none of its own", strings.Join(beside, ", ")))
+	err := r.databases(func(_ *unit, path string) error {
+		if err := sqlitedb.Unbothered(path); err != nil {
+			return err
 		}
 		integrity, detail, err := sqlitedb.Check(ctx, path, sqlitedb.Quick)
 		if err == nil && integrity == sqlitedb.Corrupt {

@@ -98,8 +98,7 @@ func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions
 	if err := r.idle(); err != nil {
 		p.doc.InUse = err.Error()
 	}
-	for mount, parent := range r.units.parents() {
-		dir := nearest(parent)
+	for mount, dir := range r.units.parents() {
 		free, err := diskspace.Free(dir)
 		if err != nil {
 			return nil, err
@@ -288,7 +287,7 @@ func (p *preview) extras() error {
 			return err
 		}
 	}
-	gone, err := p.r.leftovers(context.Background())
+	gone, err := p.r.leftovers()
 	for _, m := range gone {
 		p.add(Discard, m.Target, 0, 0)
 	}

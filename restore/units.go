@@ -38,6 +38,15 @@ type units struct {
 	byPath  map[string]*unit
 	partial map[string]bool // directories that stay where they are, while what is in them changes places
 	files   map[string]bool // sources that are one file
+
+	databases []located // in units
+	staying   []string  // directories of the snapshot that are partial, in order
+}
+
+// located is something of the snapshot, and where it goes.
+type located struct {
+	unit *unit
+	path string // on this machine
 }
 
 // findUnits decides what changes places. targets has the path of each source that is restored.
@@ -63,15 +72,27 @@ func findUnits(ctx context.Context, s *layout.Snapshot, sel *selection, targets 
 			return nil, err
 		}
 		// What is mounted and is no directory in the snapshot has no entries that could change places: look refuses it.
-		if !sel.has(f.Path) || u.partial[f.Path] && f.Type == manifest.Directory || u.unitOf(f.Path) != nil {
+		if u.partial[f.Path] && f.Type == manifest.Directory {
+			if targets[manifest.SourceOf(f.Path)] != "" {
+				u.staying = append(u.staying, f.Path)
+			}
 			continue
 		}
-		un, err := u.look(f)
-		if err != nil {
-			return nil, err
+		un := u.unitOf(f.Path)
+		if un == nil && sel.has(f.Path) {
+			if un, err = u.look(f); err != nil {
+				return nil, err
+			}
+			u.list = append(u.list, un)
+			u.byPath[f.Path] = un
 		}
-		u.list = append(u.list, un)
-		u.byPath[f.Path] = un
+		if un != nil && f.SQLite != nil {
+			path, err := u.at(f.Path)
+			if err != nil {
+				return nil, err
+			}
+			u.databases = append(u.databases, located{un, path})
+		}
 	}
 	if len(u.list) == 0 {
 		return nil, ErrNothingSelected
