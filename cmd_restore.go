@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/urfave/cli/v2"
 
+	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/restore"
 )
@@ -144,7 +145,6 @@ func (s *session) whereTo(ctx context.Context, ref string) error {
 
 // restoreInto restores into a directory that is empty or absent.
 func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Owner) error {
-	c := s.c
 	snap, _, err := s.find(ctx, ref)
 	if err != nil {
 		return err
@@ -152,15 +152,11 @@ func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Own
 	meter := &progress.Meter{}
 	stop := s.watch(meter)
 	defer stop()
-	res, err := restore.Run(ctx, snap, restore.Options{
-		Target: s.env.Abs(c.String("target")), Only: c.StringSlice("only"), Except: c.StringSlice("except"),
-		PrivilegedMetadata: c.Bool("privileged-metadata"), Owner: owner, Concurrency: s.limits.Concurrency, Meter: meter,
-	})
-	if errors.Is(err, restore.ErrNothingSelected) {
-		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
-	}
+	opts := s.restoreOptions(owner, meter)
+	opts.Target = s.env.Abs(s.c.String("target"))
+	res, err := restore.Run(ctx, snap, opts)
 	if err != nil {
-		return err
+		return nothingSelected(err, snap)
 	}
 	stop()
 	s.printRestored(res)
@@ -178,6 +174,20 @@ func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Own
 		return reported(codeIncomplete)
 	}
 	return nil
+}
+
+// restoreOptions returns what the command line says of how to restore, wherever to.
+func (s *session) restoreOptions(owner restore.Owner, meter *progress.Meter) restore.Options {
+	return restore.Options{Only: s.c.StringSlice("only"), Except: s.c.StringSlice("except"), PrivilegedMetadata: s.c.Bool("privileged-metadata"),
+		Owner: owner, Concurrency: s.limits.Concurrency, Meter: meter}
+}
+
+// nothingSelected makes the error of a selection that leaves nothing one of usage; others stay as they are.
+func nothingSelected(err error, snap *layout.Snapshot) error {
+	if errors.Is(err, restore.ErrNothingSelected) {
+		return usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
+	}
+	return err
 }
 
 func (s *session) printRestored(res *restore.Result) {

@@ -50,8 +50,7 @@ func (s *session) restoreInPlace(ctx context.Context, ref string, owner restore.
 	stop := s.watch(meter)
 	defer stop()
 	opts := restore.InPlaceOptions{
-		Options: restore.Options{Only: s.c.StringSlice("only"), Except: s.c.StringSlice("except"), PrivilegedMetadata: s.c.Bool("privileged-metadata"),
-			Owner: owner, Concurrency: s.limits.Concurrency, Meter: meter},
+		Options: s.restoreOptions(owner, meter),
 		Targets: targets, State: filepath.Join(w.local.Path(), swapsName), App: w.app,
 		Stopped: s.c.Bool("confirm-service-stopped"), DeleteExtra: s.c.Bool("delete-extra"), KeepOld: s.keep,
 	}
@@ -126,11 +125,8 @@ func (s *session) mustBeValid(ctx context.Context, snap *layout.Snapshot, has []
 // targetsOf says where each source that is selected goes.
 func (s *session) targetsOf(ctx context.Context, cfg *config.Config, local *localstore.Store, snap *layout.Snapshot) (map[string]string, error) {
 	names, err := restore.Sources(ctx, snap, s.c.StringSlice("only"), s.c.StringSlice("except"))
-	if errors.Is(err, restore.ErrNothingSelected) {
-		return nil, usagef("lifeboat ls "+string(snap.ID.Stamp)+" shows what there is", "--only and --except leave nothing of the snapshot")
-	}
 	if err != nil {
-		return nil, err
+		return nil, nothingSelected(err, snap)
 	}
 	known, err := s.knownPaths(cfg, local, snap)
 	if err != nil {
@@ -260,12 +256,6 @@ func were(n int64, what string) string {
 	return count(n, what) + " were"
 }
 
-// unfinished reports a restore that was cut in the middle of the exchange.
-func unfinished(sw *swap.Swap) error {
-	return &failure{codeRefused, "restore_unfinished", &restore.UnfinishedError{Swap: sw},
-		"with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there"}
-}
-
 // settleRestores refuses to go on over a restore that is half done, and removes what is kept no longer.
 func (s *session) settleRestores(ctx context.Context, local *localstore.Store) error {
 	swaps, err := swap.List(filepath.Join(local.Path(), swapsName))
@@ -277,7 +267,7 @@ func (s *session) settleRestores(ctx context.Context, local *localstore.Store) e
 		r := sw.Record()
 		switch {
 		case r.State == swap.Swapping || r.State == swap.Undoing:
-			return unfinished(sw)
+			return &restore.UnfinishedError{Swap: sw}
 		case r.State == swap.Staging:
 			if err := sw.Abandon(); err != nil {
 				s.warn("what an interrupted restore has left could not be removed: %v", err)

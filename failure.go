@@ -154,11 +154,11 @@ func classify(ctx context.Context, err error) *failure {
 	case errors.As(err, &inUse):
 		return as(codeRefused, "in_use_by_process", "nothing was changed; stop it, and run the same command again")
 	case errors.As(err, &cut):
-		return as(codeRefused, "restore_unfinished", "with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there")
+		return as(codeRefused, "restore_unfinished", resumeOrUndo)
 	case errors.As(err, &halfDone) && halfDone.Back:
 		return as(codeFailed, "failed", "what was there is in place, as it was; see to what stood in the way, and run the same command again")
 	case errors.As(err, &halfDone):
-		return as(codeFailed, "restore_unfinished", "with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there")
+		return as(codeFailed, "restore_unfinished", resumeOrUndo)
 	case errors.As(err, &journal):
 		return as(codeIntegrity, "restore_journal", "look at the directories beside the data whose names begin with "+layout.SwapPrefix+" before you move that journal away: what a restore replaced is in them")
 	case errors.As(err, &post):
@@ -206,6 +206,9 @@ type reworded struct {
 
 func (r *reworded) Error() string { return r.text }
 func (r *reworded) Unwrap() error { return r.error }
+
+// resumeOrUndo is the next step where a restore is half done.
+const resumeOrUndo = "with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there"
 
 // damaged reports that an error is about bytes that are not what they should be, or not there.
 func damaged(err error) bool {

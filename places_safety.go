@@ -10,6 +10,7 @@ import (
 	"lifeboat/internal/swap"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/restore"
 	"lifeboat/snapshot"
 )
 
@@ -78,7 +79,7 @@ func (s *session) tellUnfinished(local *localstore.Store) {
 	case err != nil:
 		s.warn("%s", explain(err))
 	case sw != nil:
-		s.warn("%s", explain(unfinished(sw)))
+		s.warn("%s", explain(&restore.UnfinishedError{Swap: sw}))
 	}
 }
 
