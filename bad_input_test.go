@@ -306,6 +306,9 @@ lifeboat: source app: write an archive: the spool in $W/small is full: it has ro
 	{name: "a full remote", setup: full("small", 64<<10), args: "backup app --app app --remote small", code: 15, changes: []string{"state"}, says: `
 warning: not enough space at $W/small: 1.0 MiB needed, 64 KiB free; free some space there, or choose another place: --store, --remote, --target or TMPDIR
 warning: that remote lacks this snapshot; the next backup, or lifeboat push, sends it`},
+	{name: "a remote that there is no room to make", setup: withoutInodes, args: "backup app --app app --remote small/r", code: 15, changes: []string{"state"}, says: `
+warning: create directory store $W/small/r: no space left on device; free some space there, or choose another place: --store, --remote, --target or TMPDIR
+warning: that remote lacks this snapshot; the next backup, or lifeboat push, sends it`},
 	{name: "a full target", setup: full("small", 64<<10), args: "restore latest --remote bucket --target small/out", code: 15, kind: "no_space", says: `
 lifeboat: not enough space at $W/small: 1.0 MiB needed, 64 KiB free
   next: free some space there, or choose another place: --store, --remote, --target or TMPDIR`},

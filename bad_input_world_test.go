@@ -322,6 +322,12 @@ func fullStore(w *world) {
 	w.write("app/large", string(noise))
 }
 
+// withoutInodes makes a file system that has room for bytes and for no file.
+func withoutInodes(w *world) {
+	w.mkdir("small")
+	mount(w.t, w.path("small"), 4<<20, "nr_inodes=1")
+}
+
 func readOnly(w *world) {
 	w.mkdir("small")
 	mount(w.t, w.path("small"), 4<<20, "ro")

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 )
@@ -15,10 +14,15 @@ func mount(t *testing.T, dir string, size int, options ...string) {
 		t.Skip("NOT CHECKED: a file system that is full, or read-only: only root can make one")
 	}
 	var flags uintptr
-	if strings.Join(options, "") == "ro" {
-		flags = syscall.MS_RDONLY
+	data := fmt.Sprintf("size=%d,mode=777", size)
+	for _, o := range options {
+		if o == "ro" {
+			flags = syscall.MS_RDONLY
+		} else {
+			data += "," + o
+		}
 	}
-	if err := syscall.Mount("none", dir, "tmpfs", flags, fmt.Sprintf("size=%d,mode=777", size)); err != nil {
+	if err := syscall.Mount("none", dir, "tmpfs", flags, data); err != nil {
 		t.Skipf("NOT CHECKED: a file system that is full, or read-only: mount: %v", err)
 	}
 	t.Cleanup(func() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 	"lifeboat/remote"
@@ -76,7 +77,7 @@ func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, 
 		s.remember(w, r.Name, &cfg)
 	}
 	store, err := remote.Open(ctx, cfg)
-	if errors.Is(err, remote.ErrUnavailable) {
+	if errors.Is(err, remote.ErrUnavailable) || diskspace.Full(err) {
 		return nil, err
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"lifeboat/internal/diskspace"
 	"lifeboat/internal/durable"
 )
 
@@ -47,7 +48,11 @@ func NewDir(path string, opts DirOptions) (*Dir, error) {
 	}
 	d := &Dir{path: abs}
 	if opts.Create {
-		if err := durable.MkdirAll(abs, dirMode); err != nil {
+		err := durable.MkdirAll(abs, dirMode)
+		if diskspace.Full(err) {
+			return nil, fmt.Errorf("create directory store %s: %w", abs, cause(err))
+		}
+		if err != nil {
 			return nil, fmt.Errorf("create directory store %s: %w", abs, &unavailable{what: cause(err).Error(), cause: err})
 		}
 	}

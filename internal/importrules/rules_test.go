@@ -65,7 +65,7 @@ var importRules = []importRule{
 		who: in("lifeboat/archive"), what: in("net", "database/sql", "modernc.org/sqlite", "lifeboat/remote", "lifeboat/localstore", "lifeboat/internal/sqlitedb"), deep: true,
 		reason: "archive turns bytes into archives and back; where the bytes come from and go to is not its business",
 	}, {
-		who: in("lifeboat/remote"), what: and(ours, not(in("lifeboat/internal/durable", "lifeboat/remote"))),
+		who: in("lifeboat/remote"), what: and(ours, not(in("lifeboat/internal/diskspace", "lifeboat/internal/durable", "lifeboat/remote"))),
 		reason: "remote moves names and bytes and knows nothing of snapshots",
 	}, {
 		who: places, what: verbs,
