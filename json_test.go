@@ -45,6 +45,9 @@ var documents = []struct {
 	{name: "pull", args: "pull latest --app app --store third --remote second"},
 	{name: "show", args: "show latest --remote bucket"},
 	{name: "ls", args: "ls latest --remote bucket"},
+	{name: "pin", args: "pin latest --remote bucket"},
+	{name: "pin.failed", args: "pin latest --remote bucket --remote nosuch", code: 10},
+	{name: "unpin", args: "unpin latest --remote bucket"},
 	{name: "cat", args: "cat latest app/x --remote bucket", code: 64},
 	{name: "validate", args: "validate --read-data --remote bucket"},
 	{name: "validate.damaged", args: "validate --all --read-data --store none --remote bad", code: 4, setup: func(w *world) {

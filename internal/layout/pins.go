@@ -19,6 +19,9 @@ func (s Store) Pin(ctx context.Context, id manifest.ID) error {
 	return s.PutSmall(ctx, PinKey(id), nil, remote.PutOptions{})
 }
 
+// Unpin removes a pin. That there is none is no error.
+func (s Store) Unpin(ctx context.Context, id manifest.ID) error { return s.Delete(ctx, PinKey(id)) }
+
 // Pins lists the snapshots that are pinned. Objects whose names are not those of pins are ignored.
 func (s Store) Pins(ctx context.Context) (map[manifest.ID]bool, error) {
 	pins := map[manifest.ID]bool{}

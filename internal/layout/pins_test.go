@@ -31,6 +31,11 @@ func TestPins(t *testing.T) {
 	if info, err := s.Stat(t.Context(), "pins/"+id.String()); err != nil || info.Size != 0 {
 		t.Errorf("the pin is %+v (%v)", info, err)
 	}
+	must(t, s.Unpin(t.Context(), id))
+	must(t, s.Unpin(t.Context(), id))
+	if pins, err := s.Pins(t.Context()); err != nil || len(pins) != 1 || !pins[absent] {
+		t.Errorf("pins after one was removed: %v (%v)", pins, err)
+	}
 }
 
 // What is kept for a reason of its own counts as latest when it was taken of the application's own accord, not when a restore took it.
