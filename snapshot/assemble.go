@@ -14,17 +14,17 @@ import (
 // Maps come first and into archives of their own, because the lines of the files table refer to those
 // archives by name. The pieces of the tables come last: the archives that they lie in are described in the head.
 func (t *take) assemble(ctx context.Context) (*manifest.Head, error) {
-	mapsOf, mapArchives, err := t.writeMaps(ctx)
+	maps, err := t.writeMaps(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pieces := &pieceWriter{writer: t.extra(ctx)}
+	t.maps = maps
+	pieces := &pieceWriter{writer: t.extra(ctx), base: t.opts.Base, known: t.opts.Base.pieces()}
 	files := manifest.NewFileTable(pieces.put)
-	var all []*manifest.Archive
+	packed := maps.archives
 	for _, c := range t.captured {
-		own := c.writer.Archives()
-		all = append(all, own...)
-		if err := c.writeFiles(files, own, mapsOf[c]); err != nil {
+		packed = append(packed, c.writer.Archives()...)
+		if err := c.writeFiles(files, maps.of[c]); err != nil {
 			return nil, err
 		}
 	}
@@ -32,9 +32,9 @@ func (t *take) assemble(ctx context.Context) (*manifest.Head, error) {
 		return nil, err
 	}
 	filePieces := pieces.take()
-	all = sortedByHash(append(all, mapArchives...))
+	t.archives = sortedByHash(slices.Concat(packed, t.opts.Base.Used()))
 	archives := manifest.NewArchiveTable(pieces.put)
-	for _, a := range all {
+	for _, a := range t.archives {
 		if err := archives.AddArchive(a); err != nil {
 			return nil, err
 		}
@@ -42,16 +42,14 @@ func (t *take) assemble(ctx context.Context) (*manifest.Head, error) {
 	if err := archives.Close(); err != nil {
 		return nil, err
 	}
+	archivePieces := pieces.take()
 	if err := pieces.writer.Close(); err != nil {
 		return nil, err
 	}
-	roots := pieces.writer.Archives()
-	head := t.head(append(all, roots...))
-	for _, r := range roots {
-		head.Roots = append(head.Roots, *r)
-	}
+	head := t.head(append(packed, pieces.writer.Archives()...))
+	head.Roots = pieces.roots(filePieces, archivePieces)
 	head.Files = manifest.Table{Count: files.Count, Bytes: files.Bytes, Pieces: filePieces}
-	head.Archives = manifest.Table{Count: archives.Count, Bytes: archives.Bytes, Pieces: pieces.take()}
+	head.Archives = manifest.Table{Count: archives.Count, Bytes: archives.Bytes, Pieces: archivePieces}
 	return head, nil
 }
 
@@ -93,18 +91,15 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 }
 
 // writeFiles adds the lines of one source to the table. maps are those of its large files, in their order.
-func (c *capture) writeFiles(table *manifest.TableWriter, archives []*manifest.Archive, maps [][]manifest.Map) error {
+func (c *capture) writeFiles(table *manifest.TableWriter, maps [][]manifest.Map) error {
+	name := c.names()
 	var extents []manifest.Extent
 	for r, err := range c.draft.records() {
 		if err != nil {
 			return err
 		}
-		if r.Again {
-			extents = extents[:0]
-			continue
-		}
 		if !r.Large {
-			extents = appendExtents(extents, r.Places, archives)
+			extents = appendExtents(extents, r.Places, name)
 		}
 		if r.File == nil {
 			continue
@@ -122,11 +117,22 @@ func (c *capture) writeFiles(table *manifest.TableWriter, archives []*manifest.A
 	return nil
 }
 
+// names returns a function that names an archive by its ordinal: one that was packed now, or one of the base.
+func (c *capture) names() func(ordinal int) manifest.Hash {
+	packed, base := c.writer.Archives(), c.t.opts.Base
+	return func(ordinal int) manifest.Hash {
+		if ordinal < zeros {
+			return base.use(ordinal)
+		}
+		return packed[ordinal].SHA256
+	}
+}
+
 // appendExtents names the archives of places. Zeros that a record's end had cut are joined again.
-func appendExtents(extents []manifest.Extent, places []archive.Place, archives []*manifest.Archive) []manifest.Extent {
+func appendExtents(extents []manifest.Extent, places []archive.Place, name func(ordinal int) manifest.Hash) []manifest.Extent {
 	for _, p := range places {
 		if p.Archive != zeros {
-			extents = append(extents, manifest.Extent{Archive: archives[p.Archive].SHA256, Off: p.Off, Len: p.Len})
+			extents = append(extents, manifest.Extent{Archive: name(p.Archive), Off: p.Off, Len: p.Len})
 			continue
 		}
 		if k := len(extents) - 1; k >= 0 && extents[k].IsZeros() {
@@ -138,20 +144,26 @@ func appendExtents(extents []manifest.Extent, places []archive.Place, archives [
 	return extents
 }
 
-// A pieceWriter packs the pieces of a table and remembers where they lie.
+// A pieceWriter packs the pieces of a table, but those that the base has, and remembers where they lie.
 type pieceWriter struct {
 	writer *archive.Writer
-	refs   []manifest.PieceRef
+	base   *Base
+	known  map[manifest.Hash]archive.Place // pieces of the base
+	refs   []manifest.PieceRef             // their archives are ordinals
 }
 
 func (p *pieceWriter) put(first string, piece []byte) error {
-	at, err := p.writer.Add(archive.Segment{
-		Name: archive.PieceName(first), Data: piece, Chunk: len(piece), Sums: []archive.ChunkSum{archive.SumOf(piece)},
-	})
-	if err != nil {
-		return err
+	sum := manifest.HashOf(piece)
+	at, ok := p.known[sum]
+	if !ok || at.Len != int64(len(piece)) {
+		var err error
+		if at, err = p.writer.Add(archive.Segment{
+			Name: archive.PieceName(first), Data: piece, Chunk: len(piece), Sums: []archive.ChunkSum{archive.SumOf(piece)},
+		}); err != nil {
+			return err
+		}
 	}
-	p.refs = append(p.refs, manifest.PieceRef{First: first, Archive: at.Archive, Off: at.Off, Len: at.Len, SHA256: manifest.HashOf(piece)})
+	p.refs = append(p.refs, manifest.PieceRef{First: first, Archive: at.Archive, Off: at.Off, Len: at.Len, SHA256: sum})
 	return nil
 }
 
@@ -160,6 +172,31 @@ func (p *pieceWriter) take() []manifest.PieceRef {
 	refs := p.refs
 	p.refs = nil
 	return refs
+}
+
+// roots returns the archives that pieces lie in, now that all are packed, and makes the pieces refer to them.
+func (p *pieceWriter) roots(tables ...[]manifest.PieceRef) []manifest.Archive {
+	var roots []manifest.Archive
+	packed := p.writer.Archives()
+	index := map[int]int{} // by ordinal
+	for _, refs := range tables {
+		for i := range refs {
+			at := refs[i].Archive
+			n, ok := index[at]
+			if !ok {
+				n = len(roots)
+				index[at] = n
+				if at < zeros {
+					p.base.use(at)
+					roots = append(roots, p.base.Archives[indexOf(at)].Archive)
+				} else {
+					roots = append(roots, *packed[at])
+				}
+			}
+			refs[i].Archive = n
+		}
+	}
+	return roots
 }
 
 func sortedByHash(archives []*manifest.Archive) []*manifest.Archive {

@@ -13,7 +13,7 @@ import (
 	"lifeboat/manifest"
 )
 
-// The records of a draft are read by the process that wrote them, and by nobody else, so their form has no version. Each
+// The records of a draft are read by the process that wrote them; those of a base by a later one, so a base has a version. Each
 // is its length and its fields in order, numbers as varints. There are as many records as files, which is why this is not
 // left to a codec that has to look up what it encodes.
 
@@ -23,7 +23,7 @@ type encoder struct{ body, out []byte }
 // What a record has besides places.
 const (
 	hasFile = 1 << iota
-	isAgain
+	hasState
 )
 
 // record returns the bytes of a record, valid until the next call.
@@ -33,21 +33,29 @@ func (e *encoder) record(r record) ([]byte, error) {
 	if r.File != nil {
 		flags |= hasFile
 	}
-	if r.Again {
-		flags |= isAgain
+	if r.State != nil {
+		flags |= hasState
 	}
 	e.uint(flags)
 	e.string(r.Path)
+	e.int(r.Chunk)
 	e.uint(uint64(len(r.Places)))
 	for _, p := range r.Places {
 		e.int(int64(p.Archive))
 		e.int(p.Off)
 		e.int(p.Len)
 	}
+	e.uint(uint64(len(r.Sums)))
+	for i := range r.Sums {
+		e.body = append(e.body, r.Sums[i][:]...)
+	}
 	if r.File != nil {
 		if err := e.file(r.File); err != nil {
 			return nil, err
 		}
+	}
+	if r.State != nil {
+		e.state(r.State)
 	}
 	e.out = binary.AppendUvarint(e.out[:0], uint64(len(e.body)))
 	e.out = append(e.out, e.body...)
@@ -81,6 +89,24 @@ func (e *encoder) file(f *manifest.File) error {
 	return err
 }
 
+func (e *encoder) state(s *state) {
+	e.stamp(s.file)
+	if s.log == nil {
+		e.uint(0)
+		return
+	}
+	e.uint(1)
+	e.stamp(*s.log)
+}
+
+func (e *encoder) stamp(s stamp) {
+	e.uint(s.Dev)
+	e.uint(s.Ino)
+	for _, n := range []int64{s.Size, s.Modified, s.Changed} {
+		e.int(n)
+	}
+}
+
 func (e *encoder) uint(n uint64) { e.body = binary.AppendUvarint(e.body, n) }
 func (e *encoder) int(n int64)   { e.body = binary.AppendVarint(e.body, n) }
 
@@ -95,12 +121,13 @@ type decoder struct {
 	body   []byte
 	rest   []byte
 	places []archive.Place
+	sums   []archive.ChunkSum
 	broken bool
 }
 
 var errRecord = errors.New("a record is not as it was written")
 
-// record returns the next record, or io.EOF. Its places are valid until the next call.
+// record returns the next record, or io.EOF. Its places and sums are valid until the next call.
 func (d *decoder) record() (record, error) {
 	n, err := binary.ReadUvarint(d.r)
 	if err != nil {
@@ -115,15 +142,25 @@ func (d *decoder) record() (record, error) {
 	}
 	d.rest = d.body
 	flags := d.uint()
-	r := record{Path: d.string(), Again: flags&isAgain != 0}
+	r := record{Path: d.string(), Chunk: d.int()}
 	d.places = d.places[:0]
 	for n := d.uint(); n > 0 && !d.broken; n-- {
 		d.places = append(d.places, archive.Place{Archive: int(d.int()), Off: d.int(), Len: d.int()})
 	}
 	r.Places = d.places
+	d.sums = d.sums[:0]
+	for n := d.uint(); n > 0 && !d.broken; n-- {
+		var sum archive.ChunkSum
+		copy(sum[:], d.bytes(uint64(len(sum))))
+		d.sums = append(d.sums, sum)
+	}
+	r.Sums = d.sums
 	if flags&hasFile != 0 {
 		r.File = d.file()
 		r.File.Path = r.Path
+	}
+	if flags&hasState != 0 {
+		r.State = d.state()
 	}
 	if d.broken || len(d.rest) > 0 {
 		return record{}, errRecord
@@ -143,6 +180,19 @@ func (d *decoder) file() *manifest.File {
 		f.SQLite, f.Xattrs = r.SQLite, r.Xattrs
 	}
 	return f
+}
+
+func (d *decoder) state() *state {
+	s := &state{file: d.stamp()}
+	if d.uint() != 0 {
+		log := d.stamp()
+		s.log = &log
+	}
+	return s
+}
+
+func (d *decoder) stamp() stamp {
+	return stamp{Dev: d.uint(), Ino: d.uint(), Size: d.int(), Modified: d.int(), Changed: d.int()}
 }
 
 func (d *decoder) uint() uint64 {

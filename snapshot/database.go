@@ -19,7 +19,11 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 	for n := 1; ; n++ {
 		f := r.line(rel, fi, manifest.Regular)
 		f.Xattrs = attrs.list
-		err := r.pinned(f, p, n > 1)
+		same, err := r.unchangedDatabase(f, p)
+		proof := proofOf(p)
+		if err == nil && !same {
+			err = r.pinned(f, p, n > 1)
+		}
 		at := p.At()
 		r.c.t.unpin(p)
 		cut := room.release()
@@ -28,7 +32,10 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 			r.judge(f)
 			r.keepXattrs(f, attrs)
 			r.links.add(fi, f)
-			return r.send(item{end: true, cut: cut})
+			if same {
+				return r.send(item{cut: cut})
+			}
+			return r.send(item{end: true, cut: cut, state: proof})
 		}
 		if errors.Is(err, sqlitedb.ErrChanged) && n < maxPins {
 			if p, room, err = r.pin(rel); err == nil {

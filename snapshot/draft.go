@@ -25,16 +25,20 @@ type draft struct {
 	buf   *bufio.Writer
 	enc   encoder
 	count int          // of the lines so far
+	here  int          // of the records since the last line
 	large map[int]bool // the lines, by number, that have more extents than fit into them
+	void  map[int]int  // of lines, by number: how many records come before them that do not count
 }
 
-// A record is the extents of MapSpan bytes of a file, or of its rest; File comes with the last record of a file.
+// A record is MapSpan bytes of a file, or its rest; File comes with the last record of a file.
 type record struct {
 	Path   string
+	Chunk  int64
 	Places []archive.Place
+	Sums   []archive.ChunkSum // of the chunks; that of zeros is zero
 	File   *manifest.File
-	Again  bool // the records of this file so far do not count
-	Large  bool // the file has more extents than fit into its line
+	State  *state // with File: what proves later that the file is still the same; may be nil
+	Large  bool   // the file has more extents than fit into its line
 }
 
 func newDraft(dir string) (*draft, error) {
@@ -42,7 +46,7 @@ func newDraft(dir string) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &draft{file: f, buf: bufio.NewWriterSize(f, 64<<10), large: map[int]bool{}}, nil
+	return &draft{file: f, buf: bufio.NewWriterSize(f, 64<<10), large: map[int]bool{}, void: map[int]int{}}, nil
 }
 
 // add appends a record. Whether a file is large is known with its last record.
@@ -54,6 +58,7 @@ func (d *draft) add(r record) error {
 	if err != nil {
 		return fmt.Errorf("write to a scratch file: %w", err)
 	}
+	d.here++
 	if r.File == nil {
 		return nil
 	}
@@ -61,7 +66,15 @@ func (d *draft) add(r record) error {
 		d.large[d.count] = true
 	}
 	d.count++
+	d.here = 0
 	return nil
+}
+
+// again says that the records since the last line do not count: the file is read once more, or has no line after all.
+func (d *draft) again() {
+	if d.here > 0 {
+		d.void[d.count] = d.here
+	}
 }
 
 // finish ends the writing; records may be read any number of times after it.
@@ -72,7 +85,7 @@ func (d *draft) finish() error {
 	return nil
 }
 
-// records yields all records, in the order they were added. Large is set in all records of a line. What a record holds
+// records yields the records that count, in the order they were added. Large is set in all records of a line. What a record holds
 // is valid until the next one.
 func (d *draft) records() iter.Seq2[record, error] {
 	return func(yield func(record, error) bool) {
@@ -81,7 +94,7 @@ func (d *draft) records() iter.Seq2[record, error] {
 			return
 		}
 		dec := decoder{r: bufio.NewReaderSize(d.file, 64<<10)}
-		for line := 0; ; {
+		for line, n := 0, 0; ; {
 			r, err := dec.record()
 			if errors.Is(err, io.EOF) {
 				return
@@ -90,12 +103,15 @@ func (d *draft) records() iter.Seq2[record, error] {
 				yield(record{}, fmt.Errorf("read a scratch file: %w", err))
 				return
 			}
+			if n++; n <= d.void[line] {
+				continue
+			}
 			r.Large = d.large[line]
 			if !yield(r, nil) {
 				return
 			}
 			if r.File != nil {
-				line++
+				line, n = line+1, 0
 			}
 		}
 	}

@@ -28,6 +28,8 @@ type item struct {
 	reached chan<- struct{} // closed when the packer has come so far
 	drop    bool            // the file could not be read to its end: it has no line
 	end     bool            // the file is complete, and all of its line but digest and extents is right
+	same    bool            // all of its line is right, and its content is that of the base
+	state   *state          // with end: what proves later that it is still the same
 	cut     bool            // and nothing more goes into the archive that is open
 }
 
@@ -45,6 +47,8 @@ type packer struct {
 	json    bool // the file should be JSON
 	badJSON bool
 
+	base *cursor // what the content is compared with, chunk by chunk; nil for nothing
+
 	seg     []byte // new bytes that are not packed yet
 	sums    []archive.ChunkSum
 	segOff  int64     // where the first of them lies in the file
@@ -59,15 +63,22 @@ type packer struct {
 type stretch struct {
 	inSegment bool
 	place     archive.Place
+	sum       archive.ChunkSum // of a stretch that is one chunk
 }
 
 func newPacker(c *capture) *packer {
-	return &packer{c: c, digest: sha256.New(), seg: make([]byte, 0, archive.MaxSegment), extents: extents{draft: c.draft}}
+	return &packer{c: c, digest: sha256.New(), base: c.t.opts.Base.cursor(c.Source.Name),
+		seg: make([]byte, 0, archive.MaxSegment), extents: extents{draft: c.draft}}
 }
 
 func (p *packer) take(it item) error {
+	if it.same {
+		return p.same(it)
+	}
 	if it.file != nil && !it.again {
-		p.begin(it.file)
+		if err := p.begin(it.file); err != nil {
+			return err
+		}
 	}
 	if it.again {
 		if err := p.again(it); err != nil {
@@ -91,7 +102,7 @@ func (p *packer) take(it item) error {
 		it.digest <- digests{manifest.Hash(p.digest.Sum(nil)), p.prefix}
 	}
 	if it.end {
-		if err := p.end(); err != nil {
+		if err := p.end(it.state); err != nil {
 			return err
 		}
 	}
@@ -106,12 +117,28 @@ func (p *packer) take(it item) error {
 	return nil
 }
 
-func (p *packer) begin(f *manifest.File) {
+func (p *packer) begin(f *manifest.File) error {
 	p.file = f
-	p.extents.begin(f.Path)
 	p.memory.forget()
 	p.json = strings.HasSuffix(f.Path, ".json") && f.SQLite == nil
+	p.extents.begin(f.Path)
 	p.restart(0)
+	return p.base.begin(f.Path, p.chunk())
+}
+
+// same packs a file whose content is that of the base.
+func (p *packer) same(it item) error {
+	p.file = it.file
+	p.extents.begin(it.file.Path)
+	p.extents.chunk = it.file.Chunk
+	if err := p.base.begin(it.file.Path, int(it.file.Chunk)); err != nil {
+		return err
+	}
+	if err := p.base.copyTo(&p.extents); err != nil {
+		return err
+	}
+	p.c.t.opts.Meter.Add(it.file.Size)
+	return p.counted(it.state)
 }
 
 // again begins another attempt at the file. What the last one was packed to is remembered, so it must all be packed.
@@ -123,17 +150,20 @@ func (p *packer) again(it item) error {
 		p.file = it.file
 	}
 	p.memory.again()
+	p.base.end() // what the last attempt found there is remembered
+	p.extents.again()
 	p.restart(it.prefix)
 	if it.prefix == 0 {
 		p.digest.Sum(p.prefix[:0])
 	}
-	return p.extents.again()
+	return nil
 }
 
 // drop forgets the file.
 func (p *packer) drop() error {
 	p.seg, p.sums, p.waiting = p.seg[:0], p.sums[:0], p.waiting[:0]
-	return p.extents.again()
+	p.extents.again()
+	return nil
 }
 
 func (p *packer) restart(mark int64) {
@@ -141,6 +171,7 @@ func (p *packer) restart(mark int64) {
 	p.off, p.mark = 0, mark
 	p.prefix = manifest.Hash{}
 	p.badJSON = false
+	p.extents.chunk = int64(p.chunk())
 }
 
 func (p *packer) chunk() int {
@@ -169,7 +200,10 @@ func (p *packer) zeros(n int64) error {
 	for left := n; left > 0; left -= chunk {
 		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: min(chunk, left)})
 	}
-	return p.place(archive.Place{Archive: zeros, Len: n})
+	if err := p.base.skip(n); err != nil {
+		return err
+	}
+	return p.place(archive.Place{Archive: zeros, Len: n}, archive.ChunkSum{})
 }
 
 // block packs the next bytes of the file. Only the last block of a file is not a whole number of chunks.
@@ -203,13 +237,21 @@ func (p *packer) hash(b []byte) {
 // one packs one chunk.
 func (p *packer) one(b []byte) error {
 	n := int64(len(b))
+	was, at, err := p.base.chunk(n)
+	if err != nil {
+		return err
+	}
 	if bytes.Equal(b, zeroBlock[:n]) {
 		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: n})
-		return p.place(archive.Place{Archive: zeros, Len: n})
+		return p.place(archive.Place{Archive: zeros, Len: n}, archive.ChunkSum{})
 	}
 	sum := archive.SumOf(b)
 	if at, ok := p.memory.same(sum); ok {
-		return p.place(at)
+		return p.place(at, sum)
+	}
+	if at.Len == n && was == sum {
+		p.memory.add(sum, at)
+		return p.place(at, sum)
 	}
 	if len(p.seg)+len(b) > archive.MaxSegment {
 		if err := p.flush(); err != nil {
@@ -222,16 +264,16 @@ func (p *packer) one(b []byte) error {
 	p.seg = append(p.seg, b...)
 	p.sums = append(p.sums, sum)
 	p.memory.add(sum, archive.Place{})
-	p.waiting = append(p.waiting, stretch{inSegment: true, place: archive.Place{Len: n}})
+	p.waiting = append(p.waiting, stretch{inSegment: true, place: archive.Place{Len: n}, sum: sum})
 	return nil
 }
 
-// place adds a stretch whose place is known. It waits behind those that have none yet.
-func (p *packer) place(at archive.Place) error {
+// place adds a chunk, or zeros, whose place is known. It waits behind those that have none yet.
+func (p *packer) place(at archive.Place, sum archive.ChunkSum) error {
 	if len(p.seg) == 0 {
-		return p.extents.add(at)
+		return p.extents.add(at, sum)
 	}
-	p.waiting = append(p.waiting, stretch{place: at})
+	p.waiting = append(p.waiting, stretch{place: at, sum: sum})
 	return nil
 }
 
@@ -256,7 +298,7 @@ func (p *packer) flush() error {
 			p.memory.placed(s.place)
 			next += n
 		}
-		if err := p.extents.add(s.place); err != nil {
+		if err := p.extents.add(s.place, s.sum); err != nil {
 			return err
 		}
 	}
@@ -264,7 +306,7 @@ func (p *packer) flush() error {
 	return nil
 }
 
-func (p *packer) end() error {
+func (p *packer) end(proof *state) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
@@ -276,52 +318,83 @@ func (p *packer) end() error {
 			f.Chunk = int64(p.chunk())
 		}
 		if p.badJSON {
+			proof = nil // the next snapshot is to say so too
 			p.c.t.problems.addDetail(problemJSON, p.c.Source.Name, f.Path, "it is stored as it is, but does not parse as JSON")
 		}
 	}
+	return p.counted(proof)
+}
+
+// counted ends a file whose line is complete.
+func (p *packer) counted(proof *state) error {
+	f := p.file
 	p.c.t.opts.Meter.File()
 	p.c.line.Files++
 	p.c.line.Bytes += f.Size
 	if f.SQLite != nil {
 		p.c.line.Databases++
 	}
-	return p.extents.end(f)
+	return p.extents.end(f, proof)
 }
 
 // extents joins the places of a file to extents and writes them to the draft, one record for each MapSpan.
 type extents struct {
-	draft   *draft
-	path    string
-	places  []archive.Place // of this record
-	span    int64           // bytes in places
-	total   int             // extents in earlier records
-	written bool            // there are earlier records
+	draft  *draft
+	path   string
+	chunk  int64              // chunk size
+	places []archive.Place    // of this record
+	sums   []archive.ChunkSum // of this record
+	span   int64              // bytes in places
+	total  int                // extents in earlier records
 }
 
 func (e *extents) begin(path string) {
-	*e = extents{draft: e.draft, path: path, places: e.places[:0]}
+	*e = extents{draft: e.draft, path: path, chunk: e.chunk, places: e.places[:0], sums: e.sums[:0]}
 }
 
-func (e *extents) add(at archive.Place) error {
+// add appends one chunk, or any number of zeros. A record holds whole chunks, so only zeros are ever divided.
+func (e *extents) add(at archive.Place, sum archive.ChunkSum) error {
 	for at.Len > 0 {
-		if e.span == manifest.MapSpan {
-			if err := e.draft.add(record{Path: e.path, Places: e.places}); err != nil {
-				return err
-			}
-			e.total += len(e.places)
-			if e.places[len(e.places)-1].Archive == zeros && at.Archive == zeros {
-				e.total-- // one run of zeros, which is cut only here
-			}
-			e.places, e.span, e.written = e.places[:0], 0, true
+		if err := e.room(at.Archive); err != nil {
+			return err
 		}
 		n := min(at.Len, manifest.MapSpan-e.span)
 		e.join(archive.Place{Archive: at.Archive, Off: at.Off, Len: n})
+		for range (n + e.chunk - 1) / e.chunk {
+			e.sums = append(e.sums, sum)
+		}
 		e.span += n
 		at.Len -= n
-		if at.Archive != zeros {
-			at.Off += n
-		}
 	}
+	return nil
+}
+
+// run appends what a record of the base has, which begins and ends where records do.
+func (e *extents) run(r record) error {
+	for _, at := range r.Places {
+		if err := e.room(at.Archive); err != nil {
+			return err
+		}
+		e.join(at)
+		e.span += at.Len
+	}
+	e.sums = append(e.sums, r.Sums...)
+	return nil
+}
+
+// room writes the record if it is full, before something that lies in an archive is appended.
+func (e *extents) room(next int) error {
+	if e.span < manifest.MapSpan {
+		return nil
+	}
+	if err := e.draft.add(record{Path: e.path, Chunk: e.chunk, Places: e.places, Sums: e.sums}); err != nil {
+		return err
+	}
+	e.total += len(e.places)
+	if e.places[len(e.places)-1].Archive == zeros && next == zeros {
+		e.total-- // one run of zeros, which is cut only here
+	}
+	e.places, e.sums, e.span = e.places[:0], e.sums[:0], 0
 	return nil
 }
 
@@ -339,17 +412,14 @@ func (e *extents) join(at archive.Place) {
 }
 
 // again forgets the extents of the file so far.
-func (e *extents) again() error {
-	written := e.written
+func (e *extents) again() {
 	e.begin(e.path)
-	if !written {
-		return nil
-	}
-	return e.draft.add(record{Path: e.path, Again: true})
+	e.draft.again()
 }
 
-func (e *extents) end(f *manifest.File) error {
-	return e.draft.add(record{Path: e.path, Places: e.places, File: f, Large: e.total+len(e.places) > manifest.MaxInline})
+func (e *extents) end(f *manifest.File, proof *state) error {
+	return e.draft.add(record{Path: e.path, Chunk: e.chunk, Places: e.places, Sums: e.sums, File: f, State: proof,
+		Large: e.total+len(e.places) > manifest.MaxInline})
 }
 
 // memory remembers what the last attempt at a file was packed to, chunk by chunk, so that when a file is read

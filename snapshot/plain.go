@@ -36,7 +36,8 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		return err
 	}
 	var found digests
-	var lost error        // extended attributes
+	var lost error // extended attributes
+	var proof *state
 	lastSize := int64(-1) // of the attempt before; -1 if that did not find as much as there was to be
 	for attempt := 1; ; attempt++ {
 		size := first.Size()
@@ -60,6 +61,9 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		line.Xattrs, lost = attrs.list, attrs.lost
 		if n == size && first.sameAs(last) && first.settled() && (log == nil || log.intact()) {
 			r.c.seen.rest(first, last)
+			if log == nil && lost == nil {
+				proof = stateOf(first)
+			}
 			break
 		}
 		before := found.all
@@ -100,7 +104,7 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 	r.describe(line, first.FileInfo)
 	r.keepXattrs(line, xattrs{line.Xattrs, lost})
 	r.links.add(first.FileInfo, line)
-	return r.send(item{end: true})
+	return r.send(item{end: true, state: proof})
 }
 
 // failed ends a file that could not be read to its end: it has no line, and the snapshot is incomplete.

@@ -28,13 +28,15 @@ type reader struct {
 	blocks chan []byte
 	owners owners
 	links  links
-	within []*dir // the directories that the walk is in, outermost first
+	within []*dir  // the directories that the walk is in, outermost first
+	base   *cursor // what is known of files that may be unchanged
 
 	companions map[string]*companion // of databases that were captured, by the path of the log
 }
 
 func newReader(ctx context.Context, c *capture) *reader {
-	r := &reader{ctx: ctx, c: c, items: make(chan item, blocks), blocks: make(chan []byte, blocks), owners: newOwners()}
+	r := &reader{ctx: ctx, c: c, items: make(chan item, blocks), blocks: make(chan []byte, blocks), owners: newOwners(),
+		base: c.t.opts.Base.cursor(c.Source.Name)}
 	for range blocks {
 		r.blocks <- nil
 	}
@@ -165,6 +167,11 @@ func (r *reader) look(d *dir, name, rel string) error {
 	}
 	switch first.Mode().Type() {
 	case 0:
+		if r.links.first(first.FileInfo) == "" && r.companionOf(rel) == nil {
+			if done, err := r.unchanged(rel, first); done || err != nil {
+				return err
+			}
+		}
 		return r.regular(rel, func() (*os.File, sight, error) { return openSame(root, name, first) })
 	case fs.ModeDir:
 		return r.subdirectory(d, root, name, first)

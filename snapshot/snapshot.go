@@ -70,6 +70,16 @@ type Options struct {
 	Previous *manifest.ID
 	Omitted  []manifest.Omission // sources that the caller left out
 
+	// Base is what the sources are compared with; nil for nothing, so that everything is stored. ReadAll reads also what it proves to be
+	// unchanged.
+	Base    *Base
+	ReadAll bool
+	// Leans is told before the commit which archives of the base the snapshot uses.
+	Leans func(archives []*manifest.Archive)
+	// NextBase is the path of a file to which is written what the next snapshot is compared with; "" for none. It is written after the
+	// commit, and that it cannot be is no failure.
+	NextBase string
+
 	Target Target
 	Stored func(a *manifest.Archive) error // told of each archive once it is stored; see archive.Options
 
@@ -90,8 +100,9 @@ type Options struct {
 
 // A Result is a snapshot that was committed.
 type Result struct {
-	ID   manifest.ID
-	Head *manifest.Head
+	ID       manifest.ID
+	Head     *manifest.Head
+	NextBase error // why Options.NextBase was not written, if it was not
 }
 
 // parallel is how many sources are captured at once.
@@ -147,10 +158,17 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.opts.Leans != nil {
+		t.opts.Leans(t.opts.Base.Used())
+	}
 	if err := t.opts.Target.Commit(ctx, id, stored); err != nil {
 		return nil, fmt.Errorf("commit snapshot %s: %w", id.Stamp, err)
 	}
-	return &Result{id, head}, nil
+	res := &Result{ID: id, Head: head}
+	if t.opts.NextBase != "" {
+		res.NextBase = t.writeBase(t.opts.NextBase, id, head, stored)
+	}
+	return res, nil
 }
 
 // take is one capture of all sources.
@@ -167,6 +185,8 @@ type take struct {
 	omitted  []manifest.Omission
 	problems problems
 	extras   []*archive.Writer // of maps and pieces
+	maps     *mapSet
+	archives []*manifest.Archive // of the archives table, ascending
 
 	storedMu sync.Mutex
 }

@@ -200,7 +200,7 @@ func (s Store) Manifest(ctx context.Context, id manifest.ID) (*manifest.Head, []
 	if err != nil {
 		return nil, nil, err
 	}
-	head, err := openManifest(id, stored)
+	head, err := ParseManifest(id, stored)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %s: %w", s, key, err)
 	}
@@ -210,7 +210,8 @@ func (s Store) Manifest(ctx context.Context, id manifest.ID) (*manifest.Head, []
 // ErrDamaged marks a manifest whose bytes are not those of its name.
 var ErrDamaged = errors.New("damaged")
 
-func openManifest(id manifest.ID, stored []byte) (*manifest.Head, error) {
+// ParseManifest reads the stored bytes of a manifest, which must be those of its name.
+func ParseManifest(id manifest.ID, stored []byte) (*manifest.Head, error) {
 	if got := manifest.HashOf(stored); got != id.SHA256 {
 		return nil, fmt.Errorf("%w: its SHA-256 is %s", ErrDamaged, got)
 	}

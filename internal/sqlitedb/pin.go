@@ -64,6 +64,9 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 			p.Close()
 		}
 	}()
+	if p.looks, err = looksAt(src.path); err != nil {
+		return nil, err
+	}
 	release, err := hold(ctx, src.file, opt.Wait)
 	if err != nil {
 		return nil, err

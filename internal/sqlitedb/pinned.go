@@ -10,6 +10,7 @@ import (
 // Pinned is a database at one instant. It must be closed. It is not for concurrent use.
 type Pinned struct {
 	source  *source
+	looks   Looks  // from before the pin
 	conn    *conn  // nil for an empty file
 	guard   guard  // of a cold database; else nil, for SQLite's locks do the guarding
 	staged  string // directory of the copy, or ""

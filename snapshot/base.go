@@ -1,0 +1,418 @@
+package snapshot
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"lifeboat/archive"
+	"lifeboat/internal/layout"
+	"lifeboat/manifest"
+)
+
+// A Base is the snapshot that a new one is compared with: what is the same becomes extents into its archives, and only the rest is packed.
+// It is a file, which the last capture left: for each source the records of its draft, in the order of the files table, so that it is read
+// beside the walk from the beginning to the end and takes no memory to speak of. At its end is a table of contents, the manifest that
+// it describes, and a digest of all of it, which is checked before anything is believed.
+//
+// Nothing is lost with it: see Rebuild. A Base may be used by one capture at a time.
+type Base struct {
+	ID   manifest.ID
+	Head *manifest.Head
+	// ReadAll is when every byte of the sources was last read.
+	ReadAll time.Time
+	// Archives are those that the files of the snapshot use, or its tables.
+	Archives []BaseArchive
+
+	file     *os.File
+	sections map[string]section
+	maps     map[manifest.Hash]manifest.Extent
+	usable   []bool // by index in Archives; see LeanOn
+	used     []bool
+	index    map[manifest.Hash]int
+}
+
+// A BaseArchive is an archive that a new snapshot may lean on.
+type BaseArchive struct {
+	manifest.Archive
+	Source string `json:"source,omitempty"` // whose content it holds; "" for tables
+	Alive  int64  `json:"alive"`            // bytes of it that the snapshot uses
+}
+
+// baseFormat is what the table of contents begins with. What is of another format is no base.
+const baseFormat = "lifeboat-base/1"
+
+// contents is the table of contents of a base.
+type contents struct {
+	Format   string        `json:"format"`
+	ID       string        `json:"id"`
+	Manifest []byte        `json:"manifest"` // as it is stored
+	ReadAll  time.Time     `json:"read_all"`
+	Sections []section     `json:"sections"`
+	Maps     []baseMap     `json:"maps,omitempty"`
+	Archives []BaseArchive `json:"archives"`
+}
+
+// A section is the records of one source.
+type section struct {
+	Source string `json:"source"`
+	Off    int64  `json:"off"`
+	Len    int64  `json:"len"`
+}
+
+// A baseMap is a map that lies in an archive.
+type baseMap struct {
+	Archive int           `json:"archive"`
+	Off     int64         `json:"off"`
+	Len     int64         `json:"len"`
+	SHA256  manifest.Hash `json:"sha256"`
+}
+
+// A base ends with how long the contents are, in 8 bytes, and the SHA-256 of all that is before it.
+const baseEnd = 8 + sha256.Size
+
+// maxContents bounds what is read into memory of a base.
+const maxContents = 1 << 30
+
+// ErrNoBase marks a file that is no base, or not one of this version: there is nothing to be compared with until it is made anew.
+var ErrNoBase = errors.New("it is not what a snapshot can be compared with")
+
+// OpenBase opens a base, after it has read all of it and compared it with its digest. Close closes it.
+func OpenBase(path string) (_ *Base, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	c, err := readContents(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	b := &Base{ReadAll: c.ReadAll, Archives: c.Archives, file: f, sections: map[string]section{},
+		maps: make(map[manifest.Hash]manifest.Extent, len(c.Maps)), index: make(map[manifest.Hash]int, len(c.Archives)),
+		usable: make([]bool, len(c.Archives)), used: make([]bool, len(c.Archives))}
+	if b.ID, err = manifest.ParseID(c.ID); err == nil {
+		b.Head, err = layout.ParseManifest(b.ID, c.Manifest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", path, ErrNoBase, err)
+	}
+	for i := range c.Archives {
+		if err := c.Archives[i].Check(); err != nil {
+			return nil, fmt.Errorf("%s: %w: %w", path, ErrNoBase, err)
+		}
+		b.index[c.Archives[i].SHA256] = i
+	}
+	for _, s := range c.Sections {
+		b.sections[s.Source] = s
+	}
+	for _, m := range c.Maps {
+		if m.Archive < 0 || m.Archive >= len(c.Archives) {
+			return nil, fmt.Errorf("%s: %w", path, ErrNoBase)
+		}
+		b.maps[m.SHA256] = manifest.Extent{Archive: c.Archives[m.Archive].SHA256, Off: m.Off, Len: m.Len}
+	}
+	return b, nil
+}
+
+// readContents reads the table of contents of a file that is whole.
+func readContents(f *os.File) (*contents, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	end := info.Size() - baseEnd
+	if end < 0 {
+		return nil, ErrNoBase
+	}
+	digest := sha256.New()
+	if _, err := io.Copy(digest, io.NewSectionReader(f, 0, end+8)); err != nil {
+		return nil, err
+	}
+	var last [baseEnd]byte
+	if _, err := f.ReadAt(last[:], end); err != nil {
+		return nil, err
+	}
+	n := int64(binary.LittleEndian.Uint64(last[:]))
+	if string(digest.Sum(nil)) != string(last[8:]) || n < 0 || n > min(end, maxContents) {
+		return nil, fmt.Errorf("%w: its bytes do not have the digest at its end", ErrNoBase)
+	}
+	data := make([]byte, n)
+	if _, err := f.ReadAt(data, end-n); err != nil {
+		return nil, err
+	}
+	var c contents
+	if err := json.Unmarshal(data, &c); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoBase, err)
+	}
+	if c.Format != baseFormat {
+		return nil, fmt.Errorf("%w: it is of format %.40q", ErrNoBase, c.Format)
+	}
+	return &c, nil
+}
+
+// Close closes the file.
+func (b *Base) Close() error {
+	if b == nil {
+		return nil
+	}
+	return b.file.Close()
+}
+
+// Has reports whether there is something of a source to compare with.
+func (b *Base) Has(source string) bool {
+	if b == nil {
+		return false
+	}
+	_, ok := b.sections[source]
+	return ok
+}
+
+// Used returns the archives that the new snapshot leans on.
+func (b *Base) Used() []*manifest.Archive {
+	if b == nil {
+		return nil
+	}
+	var list []*manifest.Archive
+	for i, used := range b.used {
+		if used {
+			list = append(list, &b.Archives[i].Archive)
+		}
+	}
+	return list
+}
+
+// An archive of the base has an ordinal below that of zeros.
+func ordinalOf(index int) int { return zeros - 1 - index }
+func indexOf(ordinal int) int { return zeros - 1 - ordinal }
+
+// use notes that an archive is leaned on, and returns its name.
+func (b *Base) use(ordinal int) manifest.Hash {
+	i := indexOf(ordinal)
+	b.used[i] = true
+	return b.Archives[i].SHA256
+}
+
+// mapOf returns where a map lies that the base has too, if it may be leaned on.
+func (b *Base) mapOf(sum manifest.Hash) (archive.Place, bool) {
+	if b == nil {
+		return archive.Place{}, false
+	}
+	e, ok := b.maps[sum]
+	if !ok || !b.usable[b.index[e.Archive]] {
+		return archive.Place{}, false
+	}
+	return archive.Place{Archive: ordinalOf(b.index[e.Archive]), Off: e.Off, Len: e.Len}, true
+}
+
+// pieces returns the pieces of the tables of the base that may be leaned on, by their digests; the archives are named by ordinals.
+func (b *Base) pieces() map[manifest.Hash]archive.Place {
+	if b == nil {
+		return nil
+	}
+	pieces := map[manifest.Hash]archive.Place{}
+	for _, t := range []manifest.Table{b.Head.Files, b.Head.Archives} {
+		for _, p := range t.Pieces {
+			if i, ok := b.index[b.Head.Roots[p.Archive].SHA256]; ok && b.usable[i] {
+				pieces[p.SHA256] = archive.Place{Archive: ordinalOf(i), Off: p.Off, Len: p.Len}
+			}
+		}
+	}
+	return pieces
+}
+
+// A cursor reads what the base has of one source, file by file in the order of the files table. A nil cursor finds nothing.
+type cursor struct {
+	base *Base
+	dec  decoder
+	rec  record // the one that comes, unless over
+	over bool
+	err  error
+
+	open  bool  // rec is of the file that is being compared
+	i     int   // the chunk that comes, in rec
+	place int   // the place that it lies in
+	off   int64 // how far into that
+
+	asked answer // of the last line
+}
+
+// An answer is what line has said.
+type answer struct {
+	path  string
+	file  *manifest.File
+	proof *state
+}
+
+// cursor returns a cursor at the beginning of a source.
+func (b *Base) cursor(source string) *cursor {
+	if b == nil {
+		return nil
+	}
+	s, ok := b.sections[source]
+	if !ok {
+		return nil
+	}
+	c := &cursor{base: b, dec: decoder{r: bufio.NewReaderSize(io.NewSectionReader(b.file, s.Off, s.Len), 256<<10)}}
+	c.next()
+	return c
+}
+
+// next reads the record that comes.
+func (c *cursor) next() {
+	c.rec, c.err = c.dec.record()
+	if errors.Is(c.err, io.EOF) {
+		c.err = nil
+		c.over = true
+	}
+	c.over = c.over || c.err != nil
+	for i := range c.rec.Places {
+		at := &c.rec.Places[i]
+		if at.Archive == zeros {
+			continue
+		}
+		if at.Archive < 0 || at.Archive >= len(c.base.Archives) || c.base.Archives[at.Archive].Contains(at.Off, at.Len) != nil {
+			c.rec, c.err, c.over = record{}, errRecord, true
+			return
+		}
+		at.Archive = ordinalOf(at.Archive)
+	}
+	c.i, c.place, c.off = 0, 0, 0
+}
+
+// find goes to the records of a file, which must come after those of the file before.
+func (c *cursor) find(path string) (bool, error) {
+	if c == nil {
+		return false, nil
+	}
+	for !c.over && manifest.ComparePaths(c.rec.Path, path) < 0 {
+		c.next()
+	}
+	return !c.over && c.rec.Path == path, c.err
+}
+
+// begin begins to compare a file, if the base has it in chunks of the same size.
+func (c *cursor) begin(path string, chunk int) error {
+	found, err := c.find(path)
+	if c != nil {
+		c.open = found && c.rec.Chunk == int64(chunk)
+	}
+	return err
+}
+
+// end ends the comparison: nothing more is found.
+func (c *cursor) end() {
+	if c != nil {
+		c.open = false
+	}
+}
+
+// chunk returns the sum of the next n bytes, which are the next chunk, and where they lie. The place is empty where there is none that may
+// be leaned on.
+func (c *cursor) chunk(n int64) (sum archive.ChunkSum, at archive.Place, err error) {
+	if c == nil || !c.open {
+		return sum, at, nil
+	}
+	if c.i == len(c.rec.Sums) {
+		last := c.rec.File != nil
+		if !last {
+			c.next()
+		}
+		if last || c.over {
+			c.open = false
+			return sum, at, c.err
+		}
+	}
+	if c.place == len(c.rec.Places) {
+		return sum, at, errRecord
+	}
+	sum = c.rec.Sums[c.i]
+	c.i++
+	p := c.rec.Places[c.place]
+	at = archive.Place{Archive: p.Archive, Off: p.Off + c.off, Len: min(c.rec.Chunk, p.Len-c.off)}
+	if c.off += at.Len; c.off == p.Len {
+		c.place++
+		c.off = 0
+	}
+	if at.Archive == zeros || at.Len != n || !c.base.usable[indexOf(at.Archive)] {
+		return sum, archive.Place{}, nil
+	}
+	return sum, at, nil
+}
+
+// skip passes over n bytes.
+func (c *cursor) skip(n int64) error {
+	for c != nil && c.open && n > 0 {
+		k := min(n, c.rec.Chunk)
+		if _, _, err := c.chunk(k); err != nil {
+			return err
+		}
+		n -= k
+	}
+	return nil
+}
+
+// copyTo appends all that the base has of the file.
+func (c *cursor) copyTo(e *extents) error {
+	for {
+		if err := e.run(c.rec); err != nil {
+			return err
+		}
+		if c.rec.File != nil {
+			c.open = false
+			return nil
+		}
+		c.next()
+		if c.over {
+			return errors.Join(errRecord, c.err)
+		}
+	}
+}
+
+// line returns the line of a file in the base and what proves that it is still the same, if there is such proof and all of it may be leaned
+// on; else nil.
+func (c *cursor) line(path string) (*manifest.File, *state, error) {
+	if c == nil {
+		return nil, nil, nil
+	}
+	if c.asked.path != path {
+		file, proof, err := c.lookUp(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.asked = answer{path, file, proof}
+	}
+	return c.asked.file, c.asked.proof, nil
+}
+
+func (c *cursor) lookUp(path string) (*manifest.File, *state, error) {
+	found, err := c.find(path)
+	if !found {
+		return nil, nil, err
+	}
+	for leans := true; ; c.next() {
+		if c.over {
+			return nil, nil, errors.Join(errRecord, c.err)
+		}
+		for _, at := range c.rec.Places {
+			leans = leans && (at.Archive == zeros || c.base.usable[indexOf(at.Archive)])
+		}
+		if c.rec.File == nil {
+			continue
+		}
+		if !leans || c.rec.State == nil {
+			return nil, nil, nil
+		}
+		return c.rec.File, c.rec.State, nil
+	}
+}

@@ -1,0 +1,221 @@
+//go:build unix
+
+package snapshot_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"lifeboat/internal/snaptest"
+	"lifeboat/localstore"
+	"lifeboat/manifest"
+	"lifeboat/restore"
+	"lifeboat/snapshot"
+)
+
+// A chain is snapshots of the same sources, each compared with the one before.
+type chain struct {
+	t       *testing.T
+	local   *localstore.Store
+	sources []snapshot.Source
+	base    string
+	at      time.Time
+	all     []*snapshot.Result
+}
+
+func newChain(t *testing.T, sources ...snapshot.Source) *chain {
+	return &chain{t: t, local: snaptest.Local(t), sources: sources, base: filepath.Join(t.TempDir(), "base"), at: snaptest.Stamp.Time()}
+}
+
+// take takes the next snapshot.
+func (c *chain) take(opts snapshot.Options) *snapshot.Result {
+	c.t.Helper()
+	c.at = c.at.Add(time.Minute)
+	opts.Stamp, opts.NextBase = manifest.StampOf(c.at), c.base+".next"
+	if len(c.all) > 0 {
+		b, err := snapshot.OpenBase(c.base)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		defer b.Close()
+		if last := c.all[len(c.all)-1]; b.ID != last.ID {
+			c.t.Fatalf("the base is %s, want %s", b.ID, last.ID)
+		}
+		b.LeanOn(func(a *snapshot.BaseArchive) bool { return true })
+		opts.Base = b
+	}
+	res := snaptest.Take(c.t, c.local, opts, c.sources...)
+	if res.NextBase != nil {
+		c.t.Fatal(res.NextBase)
+	}
+	if err := os.Rename(c.base+".next", c.base); err != nil {
+		c.t.Fatal(err)
+	}
+	c.all = append(c.all, res)
+	return res
+}
+
+// age makes everything look as if it had been left alone for long, for what was changed just now proves nothing.
+func (c *chain) age() {
+	c.t.Helper()
+	time.Sleep(2100 * time.Millisecond)
+}
+
+// Trees that change in all ways come back as they were at each snapshot of a chain, and unchanged parts are not stored again.
+func TestIncrementsOfOddTrees(t *testing.T) {
+	seeds := uint64(6)
+	if testing.Short() {
+		seeds = 2
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(snaptest.TempDir(t), "tree")
+			snaptest.OddTree{Seed: seed, Root: isRoot()}.Make(t, dir)
+			c := newChain(t, snaptest.Directory("data", dir))
+			c.take(snapshot.Options{})
+			for step := range uint64(6) {
+				switch step {
+				case 0: // nothing
+				case 1:
+					if err := os.RemoveAll(dir); err != nil { // all of it in other files of the same content
+						t.Fatal(err)
+					}
+					snaptest.OddTree{Seed: seed, Root: isRoot()}.Make(t, dir)
+				default: // more, and over what is there
+					snaptest.OddTree{Seed: 100*seed + step, Entries: 20, Root: isRoot()}.Make(t, filepath.Join(dir, fmt.Sprintf("more%d", step%3)))
+				}
+				want := snaptest.Walk(t, dir)
+				res := c.take(snapshot.Options{})
+				snaptest.Validate(t, res.ID, c.local.Store)
+				target := snaptest.Restore(t, res.ID, restore.Options{PrivilegedMetadata: true}, c.local.Store)
+				same(t, want, snaptest.Walk(t, filepath.Join(target, "data")), 0)
+				if step < 2 && res.Head.Stats.NewBytes > 64<<10 {
+					t.Errorf("step %d stored %d bytes of what had not changed", step, res.Head.Stats.NewBytes)
+				}
+			}
+			for _, res := range c.all {
+				snaptest.Validate(t, res.ID, c.local.Store)
+			}
+		})
+	}
+}
+
+// Files that are written to at random places, that grow, shrink and are replaced, of sizes around those of chunks, records and maps.
+func TestIncrementsOfLargeFiles(t *testing.T) {
+	const mib = 1 << 20
+	dir := filepath.Join(t.TempDir(), "tree")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]int64{"small": 70_000, "map": 16 * mib, "maps": 33*mib + 5, "zeros": 20 * mib}
+	for name, size := range names {
+		shape := snaptest.Random
+		if name == "zeros" {
+			shape = snaptest.Holes
+		}
+		snaptest.WriteFile(t, filepath.Join(dir, name), size, shape, 1)
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	c := newChain(t, snaptest.Directory("data", dir))
+	c.take(snapshot.Options{})
+	for step := range 8 {
+		changed := int64(0)
+		for name, size := range names {
+			f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				b := make([]byte, 1+random.IntN(100))
+				for i := range b {
+					b[i] = byte(random.IntN(256))
+				}
+				if step == 5 {
+					clear(b)
+				}
+				if _, err := f.WriteAt(b, random.Int64N(size)); err != nil {
+					t.Fatal(err)
+				}
+				changed += 2 * 64 << 10
+			}
+			switch step {
+			case 3:
+				err = f.Truncate(size / 2)
+				changed += 64 << 10
+			case 4:
+				err = f.Truncate(size + 17)
+				changed += 64 << 10
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := snaptest.Walk(t, dir)
+		res := c.take(snapshot.Options{})
+		if n := res.Head.Stats.NewBytes; n > changed+256<<10 && step != 4 { // then little lives in old archives, and is stored again
+			t.Errorf("step %d stored %d bytes; at most %d were changed", step, n, changed)
+		}
+		snaptest.Validate(t, res.ID, c.local.Store)
+		target := snaptest.Restore(t, res.ID, restore.Options{}, c.local.Store)
+		same(t, want, snaptest.Walk(t, filepath.Join(target, "data")), 0)
+	}
+}
+
+// Databases of all page sizes, of which some rows change: pages are stored, not databases. More than an inline list of extents has room for.
+func TestIncrementsOfDatabases(t *testing.T) {
+	for _, pageSize := range []int{512, 4096, 65536} {
+		for _, wal := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d-%v", pageSize, wal), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				path := filepath.Join(dir, "app.sqlite")
+				db := database(t, path, pageSize, wal)
+				exec := func(q string) {
+					t.Helper()
+					if _, err := db.Exec(q); err != nil {
+						t.Fatalf("%s: %v", q, err)
+					}
+				}
+				exec("WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i+1 FROM n WHERE i<50000) INSERT INTO t SELECT i, randomblob(200) FROM n")
+				c := newChain(t, snapshot.Source{Name: "db", Path: path}, snaptest.Directory("tree", dir))
+				full := c.take(snapshot.Options{})
+				for step := range 6 {
+					switch step {
+					case 2: // one page in ten: some thousand extents
+						exec("UPDATE t SET body=randomblob(200) WHERE id%130=1")
+					case 4:
+						exec("VACUUM")
+					case 5:
+						exec("DELETE FROM t WHERE id BETWEEN 11000 AND 49000")
+						exec("VACUUM")
+					default:
+						exec(fmt.Sprintf("UPDATE t SET body=randomblob(200) WHERE id=%d", 10000+step*777))
+					}
+					want := content(t, path)
+					res := c.take(snapshot.Options{})
+					if step < 2 && res.Head.Stats.NewBytes > full.Head.Stats.NewBytes/10 {
+						t.Errorf("step %d stored %d bytes for a row; all was %d", step, res.Head.Stats.NewBytes, full.Head.Stats.NewBytes)
+					}
+					snaptest.Validate(t, res.ID, c.local.Store)
+					target := snaptest.Restore(t, res.ID, restore.Options{}, c.local.Store)
+					for _, restored := range []string{"db/app.sqlite", "tree/app.sqlite"} {
+						if got := content(t, filepath.Join(target, restored)); got != want {
+							t.Errorf("step %d: %s has %s, want %s", step, restored, got, want)
+						}
+					}
+				}
+				for _, res := range c.all {
+					snaptest.Validate(t, res.ID, c.local.Store)
+				}
+			})
+		}
+	}
+}

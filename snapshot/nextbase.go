@@ -1,0 +1,167 @@
+package snapshot
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"lifeboat/archive"
+	"lifeboat/manifest"
+)
+
+// writeBase writes what the next snapshot will be compared with.
+func (t *take) writeBase(path string, id manifest.ID, head *manifest.Head, stored []byte) error {
+	w, err := newBaseWriter(path, t.archives, head)
+	if err != nil {
+		return err
+	}
+	for _, c := range t.captured {
+		name := c.names()
+		w.begin(c.Source.Name)
+		for r, err := range c.draft.records() {
+			if err == nil {
+				err = w.add(r, name)
+			}
+			if err != nil {
+				w.discard()
+				return fmt.Errorf("write %s: %w", path, err)
+			}
+		}
+	}
+	for _, files := range t.maps.of {
+		for _, maps := range files {
+			for _, m := range maps {
+				w.addMap(m)
+			}
+		}
+	}
+	c := contents{ID: id.String(), Manifest: stored, ReadAll: t.began.UTC()}
+	if b := t.opts.Base; b != nil && !t.opts.ReadAll {
+		c.ReadAll = b.ReadAll
+	}
+	if err := w.finish(c); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// A baseWriter writes a base.
+type baseWriter struct {
+	file     *os.File
+	buf      *bufio.Writer
+	digest   hash.Hash
+	off      int64
+	enc      encoder
+	archives []BaseArchive
+	index    map[manifest.Hash]int
+	sections []section
+	maps     []baseMap
+	places   []archive.Place
+}
+
+// newBaseWriter begins a base of a snapshot whose files use these archives.
+func newBaseWriter(path string, archives []*manifest.Archive, head *manifest.Head) (*baseWriter, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	w := &baseWriter{file: f, digest: sha256.New(), index: map[manifest.Hash]int{}}
+	w.buf = bufio.NewWriterSize(io.MultiWriter(f, w.digest), 256<<10)
+	for _, a := range archives {
+		w.archive(a)
+	}
+	roots := make([]int, len(head.Roots))
+	for i := range head.Roots {
+		roots[i] = w.archive(&head.Roots[i])
+	}
+	for _, t := range []manifest.Table{head.Files, head.Archives} {
+		for _, p := range t.Pieces {
+			w.archives[roots[p.Archive]].Alive += p.Len
+		}
+	}
+	return w, nil
+}
+
+func (w *baseWriter) archive(a *manifest.Archive) int {
+	i, ok := w.index[a.SHA256]
+	if !ok {
+		i = len(w.archives)
+		w.index[a.SHA256] = i
+		w.archives = append(w.archives, BaseArchive{Archive: *a})
+	}
+	return i
+}
+
+func (w *baseWriter) discard() {
+	w.file.Close()
+	os.Remove(w.file.Name())
+}
+
+// begin begins the records of a source.
+func (w *baseWriter) begin(source string) {
+	w.sections = append(w.sections, section{Source: source, Off: w.off})
+}
+
+// add appends a record, whose archives name names.
+func (w *baseWriter) add(r record, name func(ordinal int) manifest.Hash) error {
+	s := &w.sections[len(w.sections)-1]
+	w.places = w.places[:0]
+	for _, at := range r.Places {
+		if at.Archive != zeros {
+			i, ok := w.index[name(at.Archive)]
+			if !ok {
+				return fmt.Errorf("archive %s is not among those of the snapshot", name(at.Archive))
+			}
+			w.archives[i].Source = s.Source
+			w.archives[i].Alive += at.Len
+			at.Archive = i
+		}
+		w.places = append(w.places, at)
+	}
+	r.Places = w.places
+	b, err := w.enc.record(r)
+	if err == nil {
+		_, err = w.buf.Write(b)
+	}
+	w.off += int64(len(b))
+	s.Len += int64(len(b))
+	return err
+}
+
+func (w *baseWriter) addMap(m manifest.Map) {
+	i := w.index[m.Archive]
+	w.archives[i].Alive += m.Len
+	w.maps = append(w.maps, baseMap{Archive: i, Off: m.Off, Len: m.Len, SHA256: m.SHA256})
+}
+
+// finish writes the table of contents.
+func (w *baseWriter) finish(c contents) (err error) {
+	defer func() {
+		if err != nil {
+			w.discard()
+		}
+	}()
+	c.Format, c.Sections, c.Maps, c.Archives = baseFormat, w.sections, w.maps, w.archives
+	data, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	if _, err := w.buf.Write(data); err != nil {
+		return err
+	}
+	if err := binary.Write(w.buf, binary.LittleEndian, uint64(len(data))); err != nil {
+		return err
+	}
+	if err := w.buf.Flush(); err != nil {
+		return err
+	}
+	if _, err := w.file.Write(w.digest.Sum(nil)); err != nil {
+		return err
+	}
+	return w.file.Close()
+}

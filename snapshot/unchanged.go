@@ -1,0 +1,92 @@
+package snapshot
+
+import (
+	"time"
+
+	"lifeboat/internal/sqlitedb"
+	"lifeboat/manifest"
+)
+
+// A state is what a file looked like to stat when it was captured, from which it follows later that it is still the same. There is none
+// where that would not follow: where the system has no time of change, or that time was so recent that a later change could have the same.
+type state struct {
+	file stamp
+	log  *stamp // of the -wal of a database, if there was one
+}
+
+func (s *state) equal(o *state) bool {
+	if s == nil || o == nil || s.file != o.file || (s.log == nil) != (o.log == nil) {
+		return false
+	}
+	return s.log == nil || *s.log == *o.log
+}
+
+// A stamp is what cannot stay the same when a file changes.
+type stamp struct {
+	Dev, Ino          uint64
+	Size              int64
+	Modified, Changed int64 // nanoseconds since 1970
+}
+
+// racy is how long ago a change must be for its time to prove anything: longer than the coarsest tick of a file system.
+const racy = 2 * time.Second
+
+// stateOf returns what a sight proves later on, or nil.
+func stateOf(s sight) *state {
+	st, ok := statOf(s.FileInfo)
+	changed, known := changeTime(s.FileInfo)
+	if !ok || !known || !changed.Add(racy).Before(s.at) || !s.ModTime().Add(racy).Before(s.at) {
+		return nil
+	}
+	return &state{file: stamp{st.dev, st.ino, s.Size(), s.ModTime().UnixNano(), changed.UnixNano()}}
+}
+
+// unchanged hands on a file without reading it, if it is proved to be what the base has, and reports whether it did.
+func (r *reader) unchanged(rel string, seen sight) (bool, error) {
+	if r.c.t.opts.ReadAll {
+		return false, nil
+	}
+	path := r.c.path(rel)
+	was, proof, err := r.base.line(path)
+	if err != nil || was == nil || was.SQLite != nil || was.Type != manifest.Regular || !proof.equal(stateOf(seen)) {
+		return false, err
+	}
+	line := r.line(rel, seen.FileInfo, manifest.Regular)
+	line.Size, line.SHA256, line.Chunk, line.Xattrs = was.Size, was.SHA256, was.Chunk, was.Xattrs
+	r.c.seen.rest(seen, seen)
+	r.links.add(seen.FileInfo, line)
+	return true, r.send(item{file: line, same: true, state: proof})
+}
+
+// unchangedDatabase is unchanged for a database that is pinned: its file and its log look as they did before the pin of the base.
+func (r *reader) unchangedDatabase(f *manifest.File, p *sqlitedb.Pinned) (bool, error) {
+	if r.c.t.opts.ReadAll {
+		return false, nil
+	}
+	was, proof, err := r.base.line(f.Path)
+	if err != nil || was == nil || was.SQLite == nil || was.Size != p.Size() {
+		return false, err
+	}
+	now, err := p.Now()
+	if err != nil || !proof.equal(databaseState(now)) {
+		return false, nil
+	}
+	f.Size, f.SHA256, f.Chunk, f.SQLite = was.Size, was.SHA256, was.Chunk, was.SQLite
+	return true, r.send(item{file: f, same: true, state: proof})
+}
+
+// proofOf returns what proves later that a database is still as it was pinned, or nil.
+func proofOf(p *sqlitedb.Pinned) *state {
+	if looks, proof := p.Before(); proof {
+		return databaseState(looks)
+	}
+	return nil
+}
+
+func databaseState(looks sqlitedb.Looks) *state {
+	s := &state{file: stamp(looks.Main)}
+	if log := stamp(looks.WAL); log != (stamp{}) {
+		s.log = &log
+	}
+	return s
+}
