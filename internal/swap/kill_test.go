@@ -161,3 +161,51 @@ func shorten(name, dir string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// Whoever takes up what a killed process has left makes its journal durable before anything else, for that process may have come no further
+// than to its name; see settleJournal. To write it anew does that too.
+func TestJournalOfKilledIsDurableFirst(t *testing.T) {
+	dir := fastDir(t)
+	sc := sceneOf(t, "two databases and a directory")
+	undo, resume, purge := (*swap.Swap).Undo, (*swap.Swap).Resume, (*swap.Swap).Purge
+	for name, c := range map[string]struct{ dies, heir func(*swap.Swap) error }{
+		"a commit, resumed":    {nil, resume},
+		"a commit, undone":     {nil, undo},
+		"an undo, resumed":     {undo, resume},
+		"an undo, begun again": {undo, undo},
+		"a purge":              {purge, purge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			taken := 0
+			for k, more := 0, true; more; k++ {
+				w := newWorld(t, sc, filepath.Join(dir, name, fmt.Sprint(k)))
+				if c.dies != nil {
+					must(t, w.commit(never))
+				}
+				more = w.run(k, func(fn step) {
+					if c.dies == nil {
+						must(t, w.commit(fn))
+						return
+					}
+					must(t, c.dies(w.reopen(fn)))
+				})
+				s := w.reopen(never)
+				if s == nil || s.Record().State == swap.Staging {
+					removeAll(w.root)
+					continue
+				}
+				steps := names(func(fn step) { must(t, c.heir(w.reopen(fn))) })
+				if len(steps) > 0 {
+					taken++
+					if steps[0] != "sync "+w.journals() && !strings.HasPrefix(steps[0], "journal ") {
+						t.Errorf("killed at %d: the first step is %q", k, steps[0])
+					}
+				}
+				removeAll(w.root)
+			}
+			if taken < 3 {
+				t.Errorf("only %d were taken up", taken)
+			}
+		})
+	}
+}

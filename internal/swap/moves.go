@@ -357,6 +357,7 @@ func (u unit) takeBack(oldInPlace bool) error {
 		switch at {
 		case "":
 		case e.Away: // it never came, or went back by an exchange
+			dirs = append(dirs, filepath.Dir(e.Away))
 			err = u.settle(e, at)
 		default:
 			dirs = append(dirs, filepath.Dir(to))

@@ -199,12 +199,23 @@ func (s *Swap) Resume() error {
 	case Staging:
 		return s.refuse("resume", "nothing was moved yet: abandon it")
 	case Swapping:
+		if err := s.settleJournal(); err != nil {
+			return err
+		}
 		return s.forward()
 	case Undoing:
+		if err := s.settleJournal(); err != nil {
+			return err
+		}
 		return s.backward()
 	}
 	return nil
 }
+
+// settleJournal makes durable what the journal says: who wrote it may have been killed when it had its name, and before that was on the
+// disk. After a power cut the older one would be back, and be believed: that nothing was moved yet, say, so that a work directory goes in which the
+// only copy of the old state is.
+func (s *Swap) settleJournal() error { return s.sync(s.dir) }
 
 // Undo puts the old state back, from Swapping, Undoing or Done. What was put in place is kept in the work directories, and so is what somebody
 // else put there meanwhile: see Record.Strays.
@@ -214,6 +225,10 @@ func (s *Swap) Undo() error {
 		return s.refuse("undo", "nothing was moved yet: abandon it")
 	case Undone:
 		return nil
+	case Undoing:
+		if err := s.settleJournal(); err != nil {
+			return err
+		}
 	case Swapping, Done:
 		if s.rec.Purging {
 			return s.refuse("undo", "its old state is being removed")
@@ -274,6 +289,8 @@ func (s *Swap) Purge() error {
 		if err := s.change(func(r *Record) { r.Purging = true }); err != nil {
 			return err
 		}
+	} else if err := s.settleJournal(); err != nil {
+		return err
 	}
 	if err := s.removeWork(); err != nil {
 		return err
