@@ -39,7 +39,7 @@ func newFaultSource(t *testing.T) *faultSource {
 		check(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
 	}
 	check(t, fill(filepath.Join(dir, "db", "rest.sqlite"), "PRAGMA user_version=7").Close())
-	holdDatabase(t, filepath.Join(dir, "db", "live.sqlite"))
+	holdDatabase(t, filepath.Join(dir, "db", "live.sqlite"), "PRAGMA journal_mode=WAL;"+someRows)
 	check(t, os.WriteFile(filepath.Join(dir, "files", "large"), bytes.Repeat([]byte("one line of many\n"), 70_000), 0o640))
 	for i := range 5 {
 		check(t, os.WriteFile(filepath.Join(dir, "files", "deep", fmt.Sprint("small ", i)), bytes.Repeat([]byte{byte(i)}, i*100), 0o600))
@@ -57,32 +57,41 @@ func fill(path, pragma string) *sql.DB {
 		panic(err)
 	}
 	db.SetMaxOpenConns(1)
-	for _, q := range []string{pragma, "CREATE TABLE t(a)", fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) INSERT INTO t SELECT printf('row %%d', i) FROM n", rows)} {
-		if _, err := db.Exec(q); err != nil {
-			panic(err)
-		}
+	if _, err := db.Exec(pragma + ";" + someRows); err != nil {
+		panic(err)
 	}
 	return db
 }
 
-// holderOf makes the test binary a program that makes a database in WAL mode and has it open until its input ends. It must be another
-// process: a process that opens a file of a database once more, and be it to hash it, loses its locks when it closes that.
+var someRows = fmt.Sprintf("CREATE TABLE t(a); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) INSERT INTO t SELECT printf('row %%d', i) FROM n", rows)
+
+// holderOf makes the test binary a program that opens a database, executes statements, and has it open until its input ends. It must be
+// another process: a process that opens a file of a database once more, and be it to hash it, loses its locks when it closes that.
 const holderOf = "LIFEBOAT_INTEGRATION_HOLD"
 
 func beHolder(path string) int {
-	db := fill(path, "PRAGMA journal_mode=WAL")
+	db, err := sqlitedb.OpenApp(path)
+	if err != nil {
+		panic(err)
+	}
 	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(os.Getenv(holderOf + "_SQL")); err != nil {
+		panic(err)
+	}
 	fmt.Println("open")
 	io.Copy(io.Discard, os.Stdin)
 	return 0
 }
 
-func holdDatabase(t *testing.T, path string) {
+// holdDatabase starts a program that has a database open, at the latest until the test ends.
+func holdDatabase(t *testing.T, path, statements string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	check(t, err)
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), holderOf+"="+path)
+	cmd.Env = append(os.Environ(), holderOf+"="+path, holderOf+"_SQL="+statements)
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	check(t, err)
 	out, err := cmd.StdoutPipe()
@@ -92,6 +101,7 @@ func holdDatabase(t *testing.T, path string) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "open\n" {
 		t.Fatalf("the program that has the database open says %q, %v", line, err)
 	}
+	return cmd
 }
 
 func check(t *testing.T, err error) {
