@@ -6,6 +6,7 @@ go 1.26.0
 require (
 	github.com/minio/minio-go/v7 v7.4.1
 	gopkg.in/ini.v1 v1.67.3
+	modernc.org/libc v1.79.0 // the version that modernc.org/sqlite names, which calls it; see internal/sqlitedb/owners_unix.go
 	modernc.org/sqlite v1.61.1
 )
 
@@ -64,7 +65,6 @@ require (
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
-	modernc.org/libc v1.79.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )

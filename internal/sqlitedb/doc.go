@@ -10,7 +10,7 @@
 //
 // A source is never opened for writing, so it can't be checkpointed, recovered or converted by us; all
 // that moves are the read marks in its -shm, which every reader moves (and which, after a crash, the first
-// reader makes anew). Which of the ways to
+// reader makes anew). Nor does anything change its owner, as SQLite would see to when root reads (see keepOwners). Which of the ways to
 // read it is taken follows from its sidecars (see way), because each of the simple answers is wrong
 // somewhere: a read-only connection creates -wal and -shm beside a WAL database that nobody has
 // open, an immutable one silently ignores the log (https://www.sqlite.org/uri.html#uriimmutable), and

@@ -23,6 +23,9 @@ func newDriver() (*sqlite.Driver, error) {
 	if _, err := sqlite.OFDLocking(true); err != nil && !errors.Is(err, sqlite.ErrOFDLockingUnavailable) {
 		return nil, fmt.Errorf("another package used SQLite before its locks were made safe: %w", err)
 	}
+	if err := keepOwners(); err != nil {
+		return nil, err
+	}
 	d := new(sqlite.Driver)
 	return d, registerSink(d)
 }
