@@ -4,7 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
+	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,20 +28,24 @@ func pin(t testing.TB, path string) *sqlitedb.Pinned {
 func image(t testing.TB, p *sqlitedb.Pinned) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image.db")
-	if err := save(t.Context(), p, path); err != nil {
+	if err := saveAs(t.Context(), p, path); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-func save(ctx context.Context, p *sqlitedb.Pinned, path string) error {
+func saveAs(ctx context.Context, p *sqlitedb.Pinned, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	w := bufio.NewWriterSize(f, 1<<20)
-	err = p.Stream(ctx, func(_ uint32, page []byte) error {
+	return save(ctx, p, f)
+}
+
+func save(ctx context.Context, p *sqlitedb.Pinned, to io.Writer) error {
+	w := bufio.NewWriterSize(to, 1<<20)
+	err := p.Stream(ctx, func(_ uint32, page []byte) error {
 		_, err := w.Write(page)
 		return err
 	})
@@ -58,24 +63,19 @@ func capture(t testing.TB, path string) string {
 	return image(t, p)
 }
 
-// runCapture captures args[0] to args[1], with args[2] for scratch, in a process of its own.
+// runCapture does the task in args[0] in a process of its own. It says when the database is pinned, holds it until its input ends,
+// and then says what it captured.
 func runCapture(args []string) error {
-	ctx := context.Background()
-	p, err := sqlitedb.Pin(ctx, args[0], sqlitedb.Options{Scratch: args[2]})
-	if err != nil {
+	var do task
+	if err := json.Unmarshal([]byte(args[0]), &do); err != nil {
 		return err
 	}
-	defer p.Close()
-	if err := save(ctx, p, args[1]); err != nil {
-		return err
-	}
-	if _, detail, err := p.QuickCheck(ctx); err != nil || detail != "" {
-		return fmt.Errorf("quick check: %s, %w", detail, err)
-	}
-	if _, err := p.ReadFacts(ctx); err != nil {
-		return err
-	}
-	return p.Close()
+	out := json.NewEncoder(os.Stdout)
+	return out.Encode(do.run(context.Background(), func() {
+		if err := out.Encode(captured{}); err == nil {
+			io.Copy(io.Discard, os.Stdin)
+		}
+	}))
 }
 
 // same fails unless two files hold the same bytes.

@@ -5,36 +5,19 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"lifeboat/internal/sqlitedb"
 )
 
-// A database that an application keeps to itself can't be read, and the error says who holds it.
-func TestExclusive(t *testing.T) {
+// A database that an application keeps to itself is waited for.
+func TestExclusiveIsWaitedFor(t *testing.T) {
 	for _, mode := range []string{"wal", "delete"} {
 		t.Run(mode, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "app.db")
-			a := start(t, path, "PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode="+mode, table, fill)
-			before := photograph(t, filepath.Dir(path))
-			_, err := sqlitedb.Pin(t.Context(), path, sqlitedb.Options{Wait: time.Millisecond})
-			var locked *sqlitedb.LockedError
-			if !errors.As(err, &locked) {
-				t.Fatalf("pinned: %v", err)
-			}
-			if runtime.GOOS == "linux" && locked.PID != a.cmd.Process.Pid {
-				t.Errorf("locked by process %d, not %d", locked.PID, a.cmd.Process.Pid)
-			}
-			if name := filepath.Base(a.cmd.Path); runtime.GOOS == "linux" && (locked.Program == "" || !strings.HasPrefix(name, locked.Program)) {
-				t.Errorf("locked by program %q, not %q", locked.Program, name)
-			}
-			equal(t, photograph(t, filepath.Dir(path)), before)
-
-			// It is waited for.
+			a := start(t, path, exclusive, "PRAGMA journal_mode="+mode, table, fill)
 			pinned := make(chan error)
 			go func() {
 				p, err := sqlitedb.Pin(t.Context(), path, sqlitedb.Options{Wait: time.Hour})
@@ -55,7 +38,7 @@ func TestExclusive(t *testing.T) {
 // Waiting ends with its context.
 func TestWaitIsCancelled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
-	start(t, path, "PRAGMA locking_mode=EXCLUSIVE", table, fill)
+	start(t, path, exclusive, table, fill)
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if _, err := sqlitedb.Pin(ctx, path, sqlitedb.Options{Wait: time.Hour}); !errors.Is(err, context.Canceled) {
@@ -197,7 +180,7 @@ func TestComingAndGoing(t *testing.T) {
 			t.Fatal(err)
 		}
 		img := filepath.Join(t.TempDir(), "image.db")
-		err = save(t.Context(), p, img)
+		err = saveAs(t.Context(), p, img)
 		if closing := p.Close(); closing != nil {
 			t.Fatal(closing)
 		}

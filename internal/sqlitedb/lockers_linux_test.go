@@ -47,7 +47,7 @@ func TestLockers(t *testing.T) {
 	who(path, idle)
 	idle.close()
 	who(path)
-	only := start(t, path, "PRAGMA locking_mode=EXCLUSIVE", more)
+	only := start(t, path, exclusive, more)
 	who(path, only)
 	only.close()
 

@@ -47,7 +47,7 @@ func TestQuiesce(t *testing.T) {
 			path := filepath.Join(dir, "app.db")
 			s.make(t, path)
 			before := photograph(t, dir)
-			if s.rows == "none" {
+			if s.rows == none {
 				done, note, err := sqlitedb.Quiesce(t.Context(), path)
 				if done || note != "the file is empty" || err != nil {
 					t.Errorf("done %v, %q, %v", done, note, err)
@@ -93,8 +93,8 @@ func TestQuiesceBusy(t *testing.T) {
 		{"writer", []string{wal, manual, table, fill, "BEGIN IMMEDIATE"}, nil, "ROLLBACK"},
 		{"reader, rollback", []string{table, fill, "BEGIN", "SELECT count(*) FROM t"}, nil, "COMMIT"},
 		{"writer, rollback", []string{table, fill, "BEGIN IMMEDIATE"}, nil, "COMMIT"},
-		{"exclusive", []string{"PRAGMA locking_mode=EXCLUSIVE", wal, table, fill}, nil, ""},
-		{"exclusive, rollback", []string{"PRAGMA locking_mode=EXCLUSIVE", table, fill}, nil, ""},
+		{"exclusive", []string{exclusive, wal, table, fill}, nil, ""},
+		{"exclusive, rollback", []string{exclusive, table, fill}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -158,9 +158,6 @@ func TestQuiesceNot(t *testing.T) {
 	equal(t, len(list(t, filepath.Dir(path))), 0)
 }
 
-// crash leaves a database with a row in its log.
-func crash(t *testing.T, path string) { start(t, path, wal, manual, table, fill, more).kill() }
-
 // overwrite puts bytes over the beginning of a file.
 func overwrite(t *testing.T, path, content string) {
 	t.Helper()
@@ -194,7 +191,7 @@ func TestQuiesceSuperJournal(t *testing.T) {
 // Waiting ends with its context.
 func TestQuiesceIsCancelled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
-	start(t, path, "PRAGMA locking_mode=EXCLUSIVE", table, fill)
+	start(t, path, exclusive, table, fill)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if done, note, err := sqlitedb.Quiesce(ctx, path); done || note != "" || !errors.Is(err, context.Canceled) {

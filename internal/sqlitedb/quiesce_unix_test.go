@@ -16,7 +16,7 @@ func TestQuiesceReadOnly(t *testing.T) {
 	if snaptest.AsNobody(t) {
 		return
 	}
-	for name, make := range map[string]func(t *testing.T, path string){"log": crash, "journal": hotJournal} {
+	for name, make := range map[string]maker{"log": crash, "journal": hotJournal} {
 		path := filepath.Join(t.TempDir(), "app.db")
 		make(t, path)
 		dir := filepath.Dir(path)

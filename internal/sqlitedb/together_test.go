@@ -150,7 +150,7 @@ func TestPinTogetherOfEverySituation(t *testing.T) {
 		t.Fatalf("%v, %v", together, err)
 	}
 	for i, p := range pins {
-		if n := situations[i].rows; n != "none" {
+		if n := situations[i].rows; n != none {
 			equal(t, inspect(t, image(t, p), "SELECT count(*) FROM t WHERE v<>'spoilt'"), n)
 		}
 		if err := p.Close(); err != nil {
