@@ -49,7 +49,7 @@ func pull(s *session, c *cli.Context) error {
 	meter.Begin("fetch", 0)
 	stop := s.watch(meter)
 	defer stop()
-	res, err := s.copySnapshot(ctx, snap.ID, has, w.local.Store, meter)
+	res, err := s.copySnapshot(ctx, snap.ID, has, w.local.Store, meter, true)
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", snap.ID.Stamp, err)
 	}

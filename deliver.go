@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/internal/publish"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/transfer"
@@ -155,7 +157,7 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		if isOwed(owedEntries, id) {
 			heads = append(heads, owed)
 		}
-		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter, heads...)
+		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter, false, heads...)
 		if err == nil {
 			done = append(done, newPushed(id, r.url, res))
 			continue
@@ -220,13 +222,19 @@ func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, erro
 	return there, nil
 }
 
-// copySnapshot makes a snapshot of from exist in to. Its manifest may also be in one of heads.
-func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter, heads ...layout.Store) (transfer.Result, error) {
+// copySnapshot makes a snapshot of from exist in to; locked says that this process holds the lock of to. Its manifest may also be in one of heads.
+func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter, locked bool, heads ...layout.Store) (transfer.Result, error) {
 	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, append(stores(from), heads...)...)
 	if err != nil {
 		return transfer.Result{}, err
 	}
-	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Concurrency: s.limits.Concurrency, Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary})
+	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Concurrency: s.limits.Concurrency, Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary,
+		Alone: locked, Waiting: s.waitingForPrune})
+}
+
+// waitingForPrune says why a snapshot that is sent is not listed yet.
+func (s *session) waitingForPrune(w publish.Waiting) {
+	s.note("waiting for a prune of %s that began %s ago; if it was cut off, it counts as over in %s", w.Store, w.Since.Round(time.Second), w.Left.Round(time.Second))
 }
 
 // retain drops local copies that every remote has, all but the newest keep. That it fails is no failure of the backup.

@@ -49,6 +49,29 @@ func patience(ctx context.Context, most time.Duration) time.Duration {
 	return most
 }
 
+// WithCheck returns a context in which a store calls check before every attempt of a request, also of one that it repeats by itself, and gives
+// up with the error of check. It is for requests that do harm when they are made too late. check must not wait.
+func WithCheck(ctx context.Context, check func() error) context.Context {
+	return context.WithValue(ctx, checkedKey{}, check)
+}
+
+type checkedKey struct{}
+
+// checked returns the error of the check that ctx asks for.
+func checked(ctx context.Context) error {
+	if check, ok := ctx.Value(checkedKey{}).(func() error); ok {
+		if err := check(); err != nil {
+			return &checkError{err}
+		}
+	}
+	return nil
+}
+
+// A checkError is the caller's own.
+type checkError struct{ error }
+
+func (e *checkError) Unwrap() error { return e.error }
+
 // try calls op until it succeeds, fails for a reason that stays, or the server has been away for too long.
 func (s *s3Store) try(ctx context.Context, op func() error) error {
 	if err := s.outage.refuse(patience(ctx, s.outage.budget)); err != nil && ctx.Err() == nil {
@@ -56,6 +79,9 @@ func (s *s3Store) try(ctx context.Context, op func() error) error {
 	}
 	for a := s.attempt(); ; {
 		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := checked(ctx); err != nil {
 			return err
 		}
 		err := op()
@@ -176,6 +202,9 @@ func stays(err error) bool {
 		return true
 	}
 	if _, ok := errors.AsType[*rangeError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*checkError](err); ok {
 		return true
 	}
 	for _, e := range []error{errNotS3, errChanged, ErrMismatch, ErrUnavailable, fs.ErrExist, fs.ErrNotExist, fs.ErrInvalid, fs.ErrClosed} {

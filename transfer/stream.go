@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/layout"
+	"lifeboat/internal/publish"
 	"lifeboat/manifest"
 )
 
@@ -20,7 +21,7 @@ type Stream struct {
 	opts     Options
 
 	mu    sync.Mutex
-	queue []needed
+	queue []publish.Need
 	ended bool
 	wake  chan struct{}
 	group *errgroup.Group
@@ -52,7 +53,7 @@ func NewStream(ctx context.Context, from, to layout.Store, opts Options) *Stream
 // Add queues an archive that is in the local store. It does not wait.
 func (s *Stream) Add(a *manifest.Archive) {
 	s.mu.Lock()
-	s.queue = append(s.queue, needed{a.SHA256, a.Size})
+	s.queue = append(s.queue, publish.Need{SHA256: a.SHA256, Size: a.Size})
 	s.mu.Unlock()
 	s.signal()
 }
@@ -74,7 +75,7 @@ func (s *Stream) signal() {
 }
 
 // next waits for an archive; false means that there will be none.
-func (s *Stream) next() (needed, bool) {
+func (s *Stream) next() (publish.Need, bool) {
 	for {
 		s.mu.Lock()
 		if len(s.queue) > 0 {
@@ -88,12 +89,12 @@ func (s *Stream) next() (needed, bool) {
 		s.mu.Unlock()
 		if ended {
 			s.signal()
-			return needed{}, false
+			return publish.Need{}, false
 		}
 		select {
 		case <-s.wake:
 		case <-s.ctx.Done():
-			return needed{}, false
+			return publish.Need{}, false
 		}
 	}
 }
@@ -122,7 +123,7 @@ func (s *Stream) work() error {
 	}
 }
 
-func (s *Stream) sent(a needed) {
+func (s *Stream) sent(a publish.Need) {
 	if s.opts.Sent != nil {
 		s.opts.Sent(a.SHA256)
 	}

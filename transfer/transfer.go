@@ -20,6 +20,7 @@ import (
 
 	"lifeboat/archive"
 	"lifeboat/internal/layout"
+	"lifeboat/internal/publish"
 	"lifeboat/manifest"
 	"lifeboat/remote"
 )
@@ -30,13 +31,19 @@ const DefaultConcurrency = 3
 // Options are choices that have a good default.
 type Options struct {
 	Concurrency int               // archives at once; 0 means DefaultConcurrency
-	Plan        func(bytes int64) // told once how many stored bytes will be copied
+	Plan        func(bytes int64) // told how many stored bytes will be copied; again, if more turn out to be needed
 	Progress    func(bytes int64) // told of each archive that was copied; calls come from several goroutines
 
 	// A Stream tells of each archive that is in the other store, whether it was copied or was there, and once of its failure, after
 	// which it sends nothing more. Calls come from several goroutines.
 	Sent   func(h manifest.Hash)
 	Failed func(err error)
+
+	// Alone says that nobody else writes to the other store or removes from it meanwhile: the caller holds its lock.
+	Alone bool
+	// Waiting is told when a prune of the other store is waited for; see publish.Options. Clock is nil but in tests.
+	Waiting func(publish.Waiting)
+	Clock   publish.Clock
 
 	// Scratch returns the directory for archives on their way from one network to another place, when there is one; nil means
 	// the system's. Calls come from several goroutines.
@@ -58,6 +65,34 @@ func Copy(ctx context.Context, s *layout.Snapshot, places []layout.Store, to lay
 	if err != nil {
 		return res, err
 	}
+	if err := copyAll(ctx, missing, places, to, opts, &res); err != nil {
+		return res, err
+	}
+	if err := commit(ctx, s, places, to, opts, &res); err != nil {
+		return res, err
+	}
+	res.Bytes += int64(len(s.Stored))
+	return res, nil
+}
+
+// commit makes the snapshot exist. Archives that somebody removes meanwhile, or may be about to remove, are copied again.
+func commit(ctx context.Context, s *layout.Snapshot, places []layout.Store, to layout.Store, opts Options, res *Result) error {
+	if opts.Alone {
+		return to.Commit(ctx, s.ID, s.Stored)
+	}
+	var near []layout.Store
+	for _, p := range places {
+		if _, ok := directory(p); ok {
+			near = append(near, p)
+		}
+	}
+	return publish.Commit(ctx, s, to, publish.Options{Near: near, Waiting: opts.Waiting, Clock: opts.Clock}, func(ctx context.Context, list []publish.Need) error {
+		return copyAll(ctx, list, places, to, opts, res)
+	})
+}
+
+// copyAll copies archives, several at once.
+func copyAll(ctx context.Context, missing []publish.Need, places []layout.Store, to layout.Store, opts Options, res *Result) error {
 	var total int64
 	for _, a := range missing {
 		total += a.Size
@@ -88,37 +123,25 @@ func Copy(ctx context.Context, s *layout.Snapshot, places []layout.Store, to lay
 			return nil
 		})
 	}
-	err = g.Wait()
-	res.Archives, res.Bytes = count.Load(), bytes.Load()
-	if err != nil {
-		return res, err
+	err := g.Wait()
+	res.Archives += count.Load()
+	res.Bytes += bytes.Load()
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	if err := ctx.Err(); err != nil {
-		return res, context.Cause(ctx)
-	}
-	if err := to.Commit(ctx, s.ID, s.Stored); err != nil {
-		return res, err
-	}
-	res.Bytes += int64(len(s.Stored))
-	return res, nil
-}
-
-// a listed archive that a snapshot needs
-type needed struct {
-	SHA256 manifest.Hash
-	Size   int64
+	return err
 }
 
 // missingArchives compares what a snapshot needs with what a store lists. Both come in order of their hashes, so neither
 // is held in memory; what is missing is.
-func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, res *Result) ([]needed, error) {
+func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, res *Result) ([]publish.Need, error) {
 	have, stop := iter.Pull2(to.ListArchives(ctx))
 	defer stop()
 	roots := map[manifest.Hash]int64{}
 	for _, r := range s.Head.Roots {
 		roots[r.SHA256] = r.Size
 	}
-	var missing []needed
+	var missing []publish.Need
 	var at layout.ArchiveInfo
 	more := true
 	step := func() error {
@@ -146,7 +169,7 @@ func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, r
 			res.Present++
 			continue
 		}
-		missing = append(missing, needed{a.SHA256, a.Size})
+		missing = append(missing, publish.Need{SHA256: a.SHA256, Size: a.Size})
 	}
 	for more {
 		if err := step(); err != nil {
@@ -154,13 +177,13 @@ func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, r
 		}
 	}
 	for h, n := range roots {
-		missing = append(missing, needed{h, n})
+		missing = append(missing, publish.Need{SHA256: h, Size: n})
 	}
 	return missing, nil
 }
 
 // copyArchive copies one archive from the first place that has it whole.
-func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a needed, opts Options) error {
+func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a publish.Need, opts Options) error {
 	var errs []error
 	unreadable := true
 	for i, from := range places {
@@ -194,13 +217,11 @@ type sourceError struct{ error }
 func (e *sourceError) Unwrap() error { return e.error }
 
 // copyFrom copies one archive. reading is ctx with the patience that the place that is read deserves.
-func copyFrom(ctx, reading context.Context, from, to layout.Store, a needed, opts Options) error {
+func copyFrom(ctx, reading context.Context, from, to layout.Store, a publish.Need, opts Options) error {
 	damaged := func(why error) error {
 		return &sourceError{&archive.DamageError{Store: from.String(), Object: layout.ArchiveKey(a.SHA256), Place: "whole", Err: why}}
 	}
-	dir, ok := from.Store.(interface {
-		OpenFile(key string) (*os.File, error)
-	})
+	dir, ok := directory(from)
 	if !ok {
 		return throughFile(ctx, reading, from, to, a, opts, damaged)
 	}
@@ -216,8 +237,18 @@ func copyFrom(ctx, reading context.Context, from, to layout.Store, a needed, opt
 	return err
 }
 
+type opener interface {
+	OpenFile(key string) (*os.File, error)
+}
+
+// directory returns what opens the objects of a store as files, if it is one of files.
+func directory(s layout.Store) (opener, bool) {
+	dir, ok := s.Store.(opener)
+	return dir, ok
+}
+
 // put stores an archive under its name. The store compares what it gets with the name.
-func put(ctx context.Context, to layout.Store, f io.ReaderAt, a needed) error {
+func put(ctx context.Context, to layout.Store, f io.ReaderAt, a publish.Need) error {
 	err := to.Put(ctx, layout.ArchiveKey(a.SHA256), remote.Body{ReaderAt: f, Size: a.Size, SHA256: a.SHA256}, remote.PutOptions{})
 	if err != nil {
 		return fmt.Errorf("store archive %s: %w", a.SHA256, err)
@@ -227,7 +258,7 @@ func put(ctx context.Context, to layout.Store, f io.ReaderAt, a needed) error {
 
 // throughFile brings an archive from a network to a temporary file, verifies it, and stores it from there: a request
 // that has to be repeated needs its body again.
-func throughFile(ctx, reading context.Context, from, to layout.Store, a needed, opts Options, damaged func(error) error) error {
+func throughFile(ctx, reading context.Context, from, to layout.Store, a publish.Need, opts Options, damaged func(error) error) error {
 	dir := ""
 	if opts.Scratch != nil {
 		var err error

@@ -147,19 +147,31 @@ type Entry struct {
 
 // Snapshots lists the snapshots, oldest first. Objects whose names are not those of manifests are ignored.
 func (s Store) Snapshots(ctx context.Context) ([]Entry, error) {
+	return s.entries(ctx, manifestsPrefix)
+}
+
+func (s Store) entries(ctx context.Context, prefix string) ([]Entry, error) {
 	var entries []Entry
-	for info, err := range s.List(ctx, manifestsPrefix) {
+	for info, err := range s.List(ctx, prefix) {
 		if err != nil {
 			return nil, err
 		}
-		name := strings.TrimPrefix(info.Key, manifestsPrefix)
-		if base, ok := strings.CutSuffix(name, manifestSuffix); ok {
-			if id, err := manifest.ParseID(base); err == nil {
-				entries = append(entries, Entry{id, info.Size, info.ModTime})
-			}
+		if e, ok := entryOf(info, prefix); ok {
+			entries = append(entries, e)
 		}
 	}
 	return entries, nil
+}
+
+// entryOf returns the snapshot whose manifest an object below prefix is, if it is one.
+func entryOf(info remote.Info, prefix string) (Entry, bool) {
+	name, below := strings.CutPrefix(info.Key, prefix)
+	base, ok := strings.CutSuffix(name, manifestSuffix)
+	if !below || !ok {
+		return Entry{}, false
+	}
+	id, err := manifest.ParseID(base)
+	return Entry{id, info.Size, info.ModTime}, err == nil
 }
 
 // An ArchiveInfo is an archive that a store lists.
@@ -177,19 +189,22 @@ func (s Store) ListArchives(ctx context.Context) iter.Seq2[ArchiveInfo, error] {
 				yield(ArchiveInfo{}, err)
 				return
 			}
-			base, ok := strings.CutSuffix(strings.TrimPrefix(info.Key, archivesPrefix), archiveSuffix)
-			if !ok {
-				continue
-			}
-			h, err := manifest.ParseHash(base)
-			if err != nil {
-				continue
-			}
-			if !yield(ArchiveInfo{h, info.Size, info.ModTime}, nil) {
+			if a, ok := archiveOf(info); ok && !yield(a, nil) {
 				return
 			}
 		}
 	}
+}
+
+// archiveOf returns the archive that an object is, if it is one.
+func archiveOf(info remote.Info) (ArchiveInfo, bool) {
+	name, below := strings.CutPrefix(info.Key, archivesPrefix)
+	base, ok := strings.CutSuffix(name, archiveSuffix)
+	if !below || !ok {
+		return ArchiveInfo{}, false
+	}
+	h, err := manifest.ParseHash(base)
+	return ArchiveInfo{h, info.Size, info.ModTime}, err == nil
 }
 
 // Manifest reads the manifest of a snapshot and checks it against its name. It returns the stored bytes too, since
