@@ -20,7 +20,7 @@ type found struct {
 
 	kept, later Amount
 	laterAt     time.Time
-	unreadable  []Unreadable
+	unreadable  []BadManifest
 }
 
 // look lists manifests, then those of removed snapshots, then archives. The order matters: a snapshot that is removed in the meantime is in the
@@ -114,7 +114,7 @@ func (s *sweep) mark(ctx context.Context, f *found, id manifest.ID, removed bool
 	case errors.Is(err, remote.ErrUnavailable) && !remote.IsRefusal(err):
 		return err // the next one may be reached
 	}
-	f.unreadable = append(f.unreadable, Unreadable{ID: id, Removed: removed, Dropped: slices.Contains(s.opts.DropUnreadable, id), Err: err})
+	f.unreadable = append(f.unreadable, BadManifest{ID: id, Removed: removed, Dropped: slices.Contains(s.opts.DropUnreadable, id), Err: err})
 	return nil
 }
 
@@ -126,6 +126,6 @@ func latest(a, b time.Time) time.Time {
 }
 
 // blocked reports that what some snapshot needs is not known.
-func blocked(list []Unreadable) bool {
-	return slices.ContainsFunc(list, func(u Unreadable) bool { return !u.Dropped })
+func blocked(list []BadManifest) bool {
+	return slices.ContainsFunc(list, func(u BadManifest) bool { return !u.Dropped })
 }

@@ -86,7 +86,7 @@ func TestLeaning(t *testing.T) {
 		after time.Duration
 		want  string // may be leaned on
 	}{{half - time.Second, "abc"}, {half, "a"}} {
-		b.time = epoch.Add(step.after)
+		b.time = beginning.Add(step.after)
 		p, err := publish.Look(t.Context(), b.Store)
 		must(t, err)
 		got := ""
@@ -142,7 +142,7 @@ func TestCommitWaitsForPrune(t *testing.T) {
 		b.pass(time.Minute)
 		var told []publish.Waiting
 		b.wake = func() {
-			if ends && b.time.After(epoch.Add(10*time.Minute)) {
+			if ends && b.time.After(beginning.Add(10*time.Minute)) {
 				b.wake = nil
 				must(t, b.Delete(t.Context(), layout.ArchiveKey(need("a").SHA256)))
 				must(t, b.PutMark(t.Context(), "one", true))
@@ -150,7 +150,7 @@ func TestCommitWaitsForPrune(t *testing.T) {
 		}
 		again, err := b.commit(t, s, b.Store, publish.Options{Waiting: func(w publish.Waiting) { told = append(told, w) }})
 		must(t, err)
-		took := b.time.Sub(epoch)
+		took := b.time.Sub(beginning)
 		if ends && (took > 12*time.Minute || len(again) != 1) || !ends && (took < 2*publish.Window || took > 2*publish.Window+2*time.Minute || len(again) != 0) {
 			t.Errorf("ends %v: after %s, stored again %v", ends, took, again)
 		}
@@ -261,7 +261,7 @@ func TestCommitListsOnceMore(t *testing.T) {
 // Elapsed time is what either clock says, and requests are not begun late, also not again.
 func TestWithin(t *testing.T) {
 	r := func(wall, monotonic time.Duration) publish.Reading {
-		return publish.Reading{Wall: epoch.Add(wall), Monotonic: monotonic}
+		return publish.Reading{Wall: beginning.Add(wall), Monotonic: monotonic}
 	}
 	if got := r(5, 3).Since(r(1, 1)); got != 4 {
 		t.Errorf("suspended: %d", got)

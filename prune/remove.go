@@ -1,7 +1,7 @@
-// Package prune removes snapshots from a store, and the archives that nothing needs any longer, while others write to that store and remove
-// from it. There is no lock: everybody keeps the rules of docs/format.md, section 6. This package has the part of those that remove; the
-// writers' is in internal/publish.
 package prune
+
+// How snapshots and archives are removed, while others write to the store and remove from it, is in docs/format.md, section 6. The part of
+// those that remove is here; the writers' is in internal/publish.
 
 import (
 	"context"

@@ -49,7 +49,7 @@ type Result struct {
 
 	// Unreadable are manifests that cannot be read. Nothing is removed while there is one that DropUnreadable does not name, since
 	// what it needs is not known.
-	Unreadable []Unreadable
+	Unreadable []BadManifest
 }
 
 // Blocked reports that nothing was removed because of a manifest that cannot be read.
@@ -57,8 +57,8 @@ func (r *Result) Blocked() bool {
 	return blocked(r.Unreadable)
 }
 
-// Unreadable is a manifest that cannot be read.
-type Unreadable struct {
+// A BadManifest is a manifest that cannot be read.
+type BadManifest struct {
 	ID      manifest.ID
 	Removed bool // it is that of a removed snapshot
 	Dropped bool // DropUnreadable names it

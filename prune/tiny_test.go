@@ -74,8 +74,8 @@ func (s tiny) open(t testing.TB) *layout.Snapshot {
 	return snap
 }
 
-// epoch is when tests begin.
-var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+// beginning is when tests begin.
+var beginning = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // A bench is a store, and a machine, whose clocks stand still until they are set.
 type bench struct {
@@ -86,7 +86,7 @@ type bench struct {
 }
 
 func newBench() *bench {
-	b := &bench{time: epoch}
+	b := &bench{time: beginning}
 	b.Store = layout.Store{Store: remote.NewMemory(func() time.Time { return b.time })}
 	return b
 }
@@ -97,7 +97,7 @@ func (b *bench) pass(d time.Duration) { b.time = b.time.Add(d) }
 type benchClock struct{ *bench }
 
 func (b benchClock) Now() publish.Reading {
-	return publish.Reading{Wall: b.time, Monotonic: b.time.Sub(epoch)}
+	return publish.Reading{Wall: b.time, Monotonic: b.time.Sub(beginning)}
 }
 
 func (b benchClock) Sleep(ctx context.Context, d time.Duration) error {
