@@ -34,6 +34,7 @@ type listing struct {
 	Bytes       int64          `json:"bytes"`
 	NewBytes    int64          `json:"new_bytes"`
 	StoredBytes int64          `json:"stored_bytes"`
+	NeededBytes int64          `json:"needed_bytes"`
 	Consistency manifest.Level `json:"consistency,omitempty"`
 	Host        string         `json:"host,omitempty"`
 	Places      []string       `json:"places"`           // names
@@ -103,6 +104,7 @@ func (s *session) describe(ctx context.Context, catalog *layout.Catalog, id mani
 	}
 	l.Kind, l.State, l.Consistency, l.Host = h.Kind, string(h.State), h.Consistency.Level, h.Host.Name
 	l.Files, l.Bytes, l.NewBytes, l.StoredBytes = h.Files.Count, h.Files.Bytes, h.Stats.NewBytes, h.Stats.StoredBytes
+	l.NeededBytes, _ = needed(h)
 	l.Note = layout.Unfit(h)
 	if id.Stamp.Time().After(s.now().Add(maxFuture)) {
 		l.Note = "its stamp is in the future"

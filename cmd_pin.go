@@ -42,7 +42,6 @@ type pinReport struct {
 	ID     string         `json:"id"`
 	Places []string       `json:"places"`           // names
 	Before bool           `json:"before,omitempty"` // it was so already, everywhere
-	failed []error
 }
 
 // pin pins snapshots everywhere.

@@ -54,6 +54,9 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
 	row("consistent", "%s", describeConsistency(h.Consistency, databases(h.Sources)))
 	row("content", "%s in %s", size(h.Files.Bytes), entries(h.Files.Count))
 	row("stored", "%s", describeStored(h.Stats))
+	if needs, shared := needed(h); shared > 0 {
+		row("needs", "%s in %s, of which earlier snapshots stored %s", size(needs), count(h.Archives.Count+int64(len(h.Roots)), "archive"), size(shared))
+	}
 	row("finished", "%s, after %s", h.Finished.Local().Format(time.DateTime), wholeSeconds(h.Stats.Seconds))
 	row("where", "%s", strings.Join(urls(has), "\n            "))
 	for _, src := range h.Sources {
@@ -74,4 +77,16 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
 		}
 		row("problem", "%s", describeProblem(p))
 	}
+}
+
+// needed returns how many bytes the archives of a snapshot have, and how many of them were stored before it was taken; 0 where that is not known.
+func needed(h *manifest.Head) (all, shared int64) {
+	all = h.Archives.Bytes
+	for _, r := range h.Roots {
+		all += r.Size
+	}
+	if h.Stats.StoredBytes == 0 {
+		return all, 0
+	}
+	return all, max(0, all-h.Stats.StoredBytes)
 }

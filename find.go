@@ -141,29 +141,50 @@ func (s *session) resolve(ctx context.Context, c *layout.Catalog, places []*plac
 
 // find opens the snapshot that a reference names, wherever it is.
 func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*place, error) {
-	places, err := s.places(ctx)
+	found, err := s.findAll(ctx, text)
 	if err != nil {
 		return nil, nil, err
+	}
+	return found[0].Snapshot, found[0].has, nil
+}
+
+// A foundSnapshot is open for reading from the places that have it.
+type foundSnapshot struct {
+	*layout.Snapshot
+	has []*place
+}
+
+// findAll opens the snapshots that references name, each wherever it is.
+func (s *session) findAll(ctx context.Context, texts ...string) (list []foundSnapshot, err error) {
+	places, err := s.places(ctx)
+	if err != nil {
+		return nil, err
 	}
 	c, partial, err := s.catalog(ctx, places)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	id, has, _, err := s.resolve(ctx, c, places, text)
-	if err != nil && partial != nil && unanswered(ctx, partial) && classify(ctx, err).code == codeNoSnapshot {
-		if c, partial, err = s.listAll(ctx, places); err != nil { // it may be where nobody answered, so that is waited for
-			return nil, nil, err
+	for _, text := range texts {
+		id, has, _, err := s.resolve(ctx, c, places, text)
+		if err != nil && partial != nil && unanswered(ctx, partial) && classify(ctx, err).code == codeNoSnapshot {
+			if c, partial, err = s.listAll(ctx, places); err != nil { // it may be where nobody answered, so that is waited for
+				return nil, err
+			}
+			id, has, _, err = s.resolve(ctx, c, places, text)
 		}
-		id, has, _, err = s.resolve(ctx, c, places, text)
+		if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
+			return nil, partial // it may well be there
+		}
+		if err != nil {
+			return nil, err
+		}
+		snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, stores(has)...)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, foundSnapshot{snap, has})
 	}
-	if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
-		return nil, nil, partial // it may well be there
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, stores(has)...)
-	return snap, has, err
+	return list, nil
 }
 
 // clock returns the latest of the times that this machine and the stores go by. A fresh machine may have no idea of the time, and

@@ -45,6 +45,13 @@ var documents = []struct {
 	{name: "pull", args: "pull latest --app app --store third --remote second"},
 	{name: "show", args: "show latest --remote bucket"},
 	{name: "ls", args: "ls latest --remote bucket"},
+	{name: "diff", args: "diff latest@2100-01-01 latest --remote bucket"},
+	{name: "diff.incremental", args: "diff 20260105 20260107 --store none --remote incremental", setup: func(w *world) {
+		stores, err := filepath.Abs("testdata/stores")
+		w.check(err)
+		w.check(os.Symlink(filepath.Join(stores, "incremental", "store"), w.path("incremental")))
+	}},
+	{name: "history", args: "history db/ledger.sqlite --table scan --store none --remote incremental"},
 	{name: "pin", args: "pin latest --remote bucket"},
 	{name: "pin.failed", args: "pin latest --remote bucket --remote nosuch", code: 10},
 	{name: "unpin", args: "unpin latest --remote bucket"},
@@ -240,7 +247,7 @@ func checkDescribed(t *testing.T, section map[string]bool, name string, doc any)
 
 // What differs from run to run, and from machine to machine.
 var (
-	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "user", "group", "mode",
+	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "user", "group", "mode",
 		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
 	comeAndGo     = []string{"skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
 	volatilePaths = []string{".pushed[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",

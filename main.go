@@ -109,6 +109,8 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "show", ArgsUsage: "[SNAPSHOT]", Usage: "what is known of one snapshot", Description: showHelp, Action: s(show)},
 		{Name: "ls", ArgsUsage: "SNAPSHOT [PATH]", Usage: "list files in a snapshot", Description: lsHelp, Action: s(ls), Flags: lsFlags()},
 		{Name: "cat", ArgsUsage: "SNAPSHOT PATH", Usage: "write a file in a snapshot to standard output", Description: catHelp, Action: s(cat)},
+		{Name: "diff", ArgsUsage: "SNAPSHOT SNAPSHOT [PATH]", Usage: "what changed from one snapshot to another", Description: diffHelp, Action: s(diff), Flags: diffFlags()},
+		{Name: "history", ArgsUsage: "FILE", Usage: "sizes and rows of a file in every snapshot", Description: historyHelp, Action: s(history), Flags: historyFlags()},
 		{Name: "pin", ArgsUsage: "SNAPSHOT...", Usage: "keep a snapshot, whatever a policy says", Description: pinHelp, Action: s(pin), Flags: []cli.Flag{waitFlag()}},
 		{Name: "unpin", ArgsUsage: "SNAPSHOT...", Usage: "leave a snapshot to the policies again", Description: unpinHelp, Action: s(unpin), Flags: []cli.Flag{waitFlag()}},
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
