@@ -2,19 +2,13 @@ package localstore
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
-	"lifeboat/internal/durable"
 	"lifeboat/remote"
 )
 
-// knownName is the file in which a local store remembers the remotes it was pushed to.
-const knownName = "known.json"
+// known is what is remembered of the remotes that a store was pushed to, by URL.
+var known = notebook[knownRemote]{"known.json", "what is known of remotes"}
 
 // refusalLasts is how long a header that a server refused is not tried again. Servers are upgraded; to ask costs a refused
 // upload.
@@ -44,8 +38,8 @@ func (k *knownRemote) UnmarshalJSON(data []byte) error {
 // Known returns the ID in the marker of the remote at url when it was last used, or "". A remote whose
 // marker is now missing, or another, is most likely not the one that is meant: not mounted, or a mistyped prefix.
 func (s *Store) Known(url string) (string, error) {
-	known, err := s.known()
-	return known[url].ID, err
+	remotes, err := known.read(s)
+	return remotes[url].ID, err
 }
 
 // Remember notes the ID in the marker of the remote at url. What was known of another store there is forgotten. The caller holds the
@@ -62,8 +56,8 @@ func (s *Store) Remember(url, id string) error {
 
 // Refusals returns what the server of the remote at url refused in the thirty days before now.
 func (s *Store) Refusals(url string, now time.Time) (remote.Refusals, error) {
-	known, err := s.known()
-	r := known[url].Refuses
+	remotes, err := known.read(s)
+	r := remotes[url].Refuses
 	return remote.Refusals{Condition: recent(r.Condition, now), Checksum: recent(r.Checksum, now)}, err
 }
 
@@ -91,33 +85,14 @@ func (s *Store) RememberRefusals(url string, r remote.Refusals, now time.Time) e
 func (s *Store) note(url string, change func(knownRemote) knownRemote) error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
-	known, err := s.known()
+	remotes, err := known.read(s)
 	if err != nil {
 		return err
 	}
-	before := known[url]
-	known[url] = change(before)
-	if known[url] == before {
+	before := remotes[url]
+	remotes[url] = change(before)
+	if remotes[url] == before {
 		return nil
 	}
-	data, err := json.MarshalIndent(known, "", "  ")
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(s.path, knownName), append(data, '\n'), 0o600)
-}
-
-func (s *Store) known() (map[string]knownRemote, error) {
-	known := map[string]knownRemote{}
-	data, err := os.ReadFile(filepath.Join(s.path, knownName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return known, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &known)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what is known of remotes: %w; if %s is damaged, remove it", err, filepath.Join(s.path, knownName))
-	}
-	return known, nil
+	return known.write(s, remotes)
 }
