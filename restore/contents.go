@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -406,32 +405,18 @@ func (l *layer) verify(out *output) error {
 	}
 	defer f.Close()
 	digest := sha256.New()
-	buf := make([]byte, 256<<10)
-	size := out.file.Size
-	for off := int64(0); l.checkCtx.Err() == nil; {
-		if hole := sparse.NextData(f, off, size) - off; hole > 0 {
-			n := min(hole, int64(len(nothing)))
-			digest.Write(nothing[:n])
-			off += n
-			continue
-		}
-		n, err := f.ReadAt(buf, off)
-		digest.Write(buf[:n])
-		off += int64(n)
-		if errors.Is(err, io.EOF) {
-			if sum := manifest.Hash(digest.Sum(nil)); sum != out.file.SHA256 {
-				return &layout.DigestError{Path: out.file.Path, Want: out.file.SHA256, Got: sum}
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err = sparse.Walk(f, out.file.Size, func(_ int64, part []byte, _ bool) error {
+		digest.Write(part)
+		return context.Cause(l.checkCtx)
+	})
+	if err != nil {
+		return err
 	}
-	return context.Cause(l.checkCtx)
+	if sum := manifest.Hash(digest.Sum(nil)); sum != out.file.SHA256 {
+		return &layout.DigestError{Path: out.file.Path, Want: out.file.SHA256, Got: sum}
+	}
+	return nil
 }
-
-var nothing [1 << 20]byte
 
 // check runs the integrity check of a database, as long as nothing but its owner can reach it.
 func (l *layer) check(out *output) error {

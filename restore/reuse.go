@@ -2,9 +2,9 @@ package restore
 
 import (
 	"crypto/sha256"
-	"io"
 	"os"
 
+	"lifeboat/internal/sparse"
 	"lifeboat/manifest"
 )
 
@@ -46,14 +46,21 @@ func (l *layer) reused(f *manifest.File, name string) (bool, error) {
 	return true, w.Close()
 }
 
-// hashOf returns the SHA-256 of a file.
+// hashOf returns the SHA-256 of a file, whose holes are not read.
 func hashOf(path string) (sum manifest.Hash, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return sum, err
 	}
 	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return sum, err
+	}
 	digest := sha256.New()
-	_, err = io.Copy(digest, f)
+	err = sparse.Walk(f, fi.Size(), func(_ int64, part []byte, _ bool) error {
+		digest.Write(part)
+		return nil
+	})
 	return manifest.Hash(digest.Sum(nil)), err
 }

@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"errors"
 	"io"
 	"os"
 
@@ -13,31 +12,14 @@ func copyBytes(w, r *os.File, size int64, seen io.Writer) error {
 	if err := w.Truncate(size); err != nil {
 		return err
 	}
-	buf := make([]byte, 1<<20)
-	for off := int64(0); ; {
-		if hole := sparse.NextData(r, off, size) - off; hole > 0 {
-			n := min(hole, int64(len(nothing)))
-			if seen != nil {
-				seen.Write(nothing[:n])
-			}
-			off += n
-			continue
+	return sparse.Walk(r, size, func(off int64, part []byte, hole bool) error {
+		if seen != nil {
+			seen.Write(part)
 		}
-		n, err := r.ReadAt(buf, off)
-		if n > 0 {
-			if seen != nil {
-				seen.Write(buf[:n])
-			}
-			if _, err := w.WriteAt(buf[:n], off); err != nil {
-				return err
-			}
-			off += int64(n)
-		}
-		if errors.Is(err, io.EOF) {
+		if hole {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-	}
+		_, err := w.WriteAt(part, off)
+		return err
+	})
 }
