@@ -263,12 +263,14 @@ func (s *session) settleRestores(ctx context.Context, local *localstore.Store) e
 		return err
 	}
 	kept := map[manifest.Stamp]bool{}
+	cut := false
 	for _, sw := range swaps {
 		r := sw.Record()
 		switch {
 		case r.State == swap.Swapping || r.State == swap.Undoing:
 			return &restore.UnfinishedError{Swap: sw}
 		case r.State == swap.Staging:
+			cut = true
 			if err := sw.Abandon(); err != nil {
 				s.warn("what an interrupted restore has left could not be removed: %v", err)
 			}
@@ -280,7 +282,7 @@ func (s *session) settleRestores(ctx context.Context, local *localstore.Store) e
 			kept[manifest.Stamp(r.Safety)] = true
 		}
 	}
-	return dropSafetyIf(ctx, local, func(stamp manifest.Stamp) bool {
+	return dropSafetyIf(ctx, local, cut, func(stamp manifest.Stamp) bool {
 		return !kept[stamp] && s.now().After(stamp.Time().Add(defaultKeepOld))
 	})
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"lifeboat/internal/layout"
 	"lifeboat/internal/swap"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
@@ -41,16 +43,25 @@ func safetyPlace(ctx context.Context, local *localstore.Store) (*place, error) {
 
 // dropSafety removes a safety snapshot, if it is there, and what only it needed.
 func dropSafety(ctx context.Context, local *localstore.Store, stamp manifest.Stamp) error {
-	return dropSafetyIf(ctx, local, func(other manifest.Stamp) bool { return other == stamp })
+	return dropSafetyIf(ctx, local, false, func(other manifest.Stamp) bool { return other == stamp })
 }
 
-// dropSafetyIf removes the safety snapshots that drop reports, and what only they needed.
-func dropSafetyIf(ctx context.Context, local *localstore.Store, drop func(manifest.Stamp) bool) error {
+// dropSafetyIf removes the safety snapshots that drop reports, and what no other needs. To find that out reads all there is of every
+// safety snapshot, so it is not done when none goes, unless one may have been cut in the middle.
+func dropSafetyIf(ctx context.Context, local *localstore.Store, cut bool, drop func(manifest.Stamp) bool) error {
 	store, err := safetyStore(ctx, local)
 	if store == nil || err != nil {
 		return err
 	}
-	_, err = store.Retain(ctx, 0, func(id manifest.ID) bool { return drop(id.Stamp) })
+	due := func(id manifest.ID) bool { return drop(id.Stamp) }
+	listed, err := store.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	if !cut && len(listed) > 0 && !slices.ContainsFunc(listed, func(e layout.Entry) bool { return due(e.ID) }) {
+		return nil
+	}
+	_, err = store.Retain(ctx, 0, due)
 	return err
 }
 
