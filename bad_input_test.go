@@ -323,12 +323,12 @@ func TestBadInput(t *testing.T) {
 	w.copyTo(saved)
 	for _, in := range badInputs {
 		t.Run(strings.ReplaceAll(in.name, " ", "_"), func(t *testing.T) {
-			w := &world{t, w.dir}
+			w := &world{t: t, dir: w.dir}
 			in.try(t, w)
 		})
 		// As it was, for the next.
 		w.remove("")
-		(&world{t, saved}).copyTo(w.dir)
+		(&world{t: t, dir: saved}).copyTo(w.dir)
 	}
 }
 

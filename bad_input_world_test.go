@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,14 +37,15 @@ type badInput struct {
 // A world is a directory with everything that a command line may name: an application in app, its local store in state, its
 // remote in bucket, both with two snapshots, and the home and temporary directories.
 type world struct {
-	t   *testing.T
-	dir string
+	t      *testing.T
+	dir    string
+	holder int // a process that has something open
 }
 
 // newWorld makes a world, once for all tests of a table: see reset.
 func newWorld(t *testing.T) *world {
 	parent := t.TempDir()
-	w := &world{t, filepath.Join(parent, "w")}
+	w := &world{t: t, dir: filepath.Join(parent, "w")}
 	for _, dir := range []string{parent, filepath.Dir(parent)} { // nobody goes through them
 		w.check(os.Chmod(dir, 0o755))
 	}
@@ -141,7 +143,25 @@ func (w *world) must(args ...string) {
 	}
 }
 
-func (w *world) expand(text string) string { return strings.ReplaceAll(text, "$W", w.dir) }
+// document runs a command and returns its JSON document.
+func (w *world) document(args ...string) map[string]any {
+	w.t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := w.command("", nil, append([]string{"--json"}, args...)...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		w.t.Fatalf("lifeboat %s: %v\n%s%s", strings.Join(args, " "), err, &stdout, &stderr)
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(stdout.Bytes(), &doc); err != nil {
+		w.t.Fatalf("lifeboat %s: %v", strings.Join(args, " "), err)
+	}
+	return doc
+}
+
+func (w *world) expand(text string) string {
+	return strings.NewReplacer("$W", w.dir, "$PID", strconv.Itoa(w.holder)).Replace(text)
+}
 
 // fields splits a command line at spaces.
 func (w *world) fields(line string) []string {
@@ -249,13 +269,19 @@ func fits(want, got string) bool {
 // lockedBy starts a program that has a database to itself until the test ends.
 func (w *world) lockedBy(name string) {
 	w.t.Helper()
-	cmd := exec.Command("python3", "-c", `
+	w.hold(w.path(name), `
 import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.execute("BEGIN EXCLUSIVE")
-db.execute("UPDATE t SET a = a")
-print("locked", flush=True)
-sys.stdin.read()`, w.path(name))
+db.execute("UPDATE t SET a = a")`)
+}
+
+// hold runs a program, in Python, with an argument, and has it wait at its end until the test ends. $PID stands for it afterwards.
+func (w *world) hold(arg, code string) {
+	w.t.Helper()
+	cmd := exec.Command("python3", "-c", code+`
+print("ready", flush=True)
+sys.stdin.read()`, arg)
 	in, err := cmd.StdinPipe()
 	w.check(err)
 	out, err := cmd.StdoutPipe()
@@ -263,8 +289,9 @@ sys.stdin.read()`, w.path(name))
 	w.check(cmd.Start())
 	w.t.Cleanup(func() { in.Close(); cmd.Wait() })
 	if _, err := out.Read(make([]byte, 1)); err != nil {
-		w.t.Fatalf("lock %s: %v", name, err)
+		w.t.Fatalf("hold %s: %v", arg, err)
 	}
+	w.holder = cmd.Process.Pid
 }
 
 // configured writes a configuration to where it is found.

@@ -100,7 +100,7 @@ func TestDocuments(t *testing.T) {
 	sections := jsonSections(t)
 	for _, d := range documents {
 		t.Run(d.name, func(t *testing.T) {
-			w := &world{t, w.dir}
+			w := &world{t: t, dir: w.dir}
 			if d.setup != nil {
 				d.setup(w)
 			}
