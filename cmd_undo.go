@@ -105,7 +105,7 @@ func (s *session) resume(ctx context.Context) error {
 	w, err := s.openLocal(ctx)
 	if err != nil {
 		if isNoStore(err) && s.c.Bool("if-needed") {
-			return nil
+			return s.nothingToResume()
 		}
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *session) resume(ctx context.Context) error {
 	}
 	if sw == nil {
 		if s.c.Bool("if-needed") {
-			return s.document(map[string]any{"state": "nothing to resume"})
+			return s.nothingToResume()
 		}
 		return refuse("lifeboat restore SNAPSHOT begins one; --if-needed makes this no failure", "there is no restore to resume")
 	}
@@ -142,6 +142,10 @@ func (s *session) resume(ctx context.Context) error {
 	}
 	s.printSwapped(doc)
 	return s.document(doc)
+}
+
+func (s *session) nothingToResume() error {
+	return s.document(map[string]any{"state": "nothing to resume"})
 }
 
 // lastSwap returns the newest restore that fits, or nil.
