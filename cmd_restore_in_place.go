@@ -225,13 +225,20 @@ func (s *session) printInPlace(res *restore.InPlaceResult) {
 	for _, src := range res.Sources {
 		s.say("  %-12s %s in %s, at %s", src.Name, size(src.Bytes), entries(src.Files), src.Path)
 	}
-	s.say("  every file has the SHA-256 in the manifest")
+	if res.Swap == "" {
+		s.say("  nothing was to be changed")
+	} else {
+		s.say("  every file has the SHA-256 in the manifest")
+	}
 	s.printChecks(res.Result)
 	if res.Reused > 0 {
 		s.say("  %s right already, and not fetched", were(res.Reused, "file"))
 	}
 	if res.ExtraKept > 0 {
 		s.say("  %s not in the snapshot, and stayed (--delete-extra)", were(res.ExtraKept, "entry"))
+	}
+	if res.ExtraDiscarded > 0 {
+		s.say("  %s not in the snapshot, and went with the old state", were(res.ExtraDiscarded, "entry"))
 	}
 	for _, warning := range res.Warnings {
 		s.warn("%s", printable(warning))

@@ -10,40 +10,52 @@ import (
 	"lifeboat/internal/xattr"
 )
 
-// copyTree copies a file, a link, or a directory with all that is in it, with owner, mode, attributes and times. What it cannot copy, such as a
-// socket, it tells special, if that is not nil. It follows no links.
-func copyTree(from, to string, special func(path string)) error {
+// A copier copies files, links, and directories with all that is in them, with owner, mode, attributes and times, and with the names that
+// files have in common, as far as it copies all of these. It follows no links. Its zero value is ready.
+type copier struct {
+	special func(path string) // is told what cannot be copied, such as a socket; may be nil
+	entries int64             // files, links and directories that were copied
+	names   map[fileID]string // where files that have several names are now
+}
+
+// copy copies what is at from to where nothing is.
+func (c *copier) copy(from, to string) error {
 	fi, err := os.Lstat(from)
 	if err != nil {
 		return err
 	}
 	switch {
 	case fi.Mode().IsRegular():
-		err = copyRegular(from, to)
+		id, several := severalNames(fi)
+		if several && c.names[id] != "" && os.Link(c.names[id], to) == nil {
+			c.entries++
+			return nil
+		}
+		if err = copyRegular(from, to); err == nil && several {
+			if c.names == nil {
+				c.names = map[fileID]string{}
+			}
+			c.names[id] = to
+		}
 	case fi.IsDir():
-		err = copyEntries(from, to, special)
+		err = c.directory(from, to)
 	case fi.Mode()&fs.ModeSymlink != 0:
-		target, err := os.Readlink(from)
-		if err == nil {
-			err = os.Symlink(target, to)
-		}
-		if err == nil {
-			copyOwner(to, fi)
-		}
-		return err
+		c.entries++
+		return copyLink(from, to, fi)
 	default:
-		if special != nil {
-			special(from)
+		if c.special != nil {
+			c.special(from)
 		}
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	c.entries++
 	return copyMetadata(from, to, fi)
 }
 
-func copyEntries(from, to string, special func(string)) error {
+func (c *copier) directory(from, to string) error {
 	if err := os.Mkdir(to, 0o700); err != nil {
 		return err
 	}
@@ -55,11 +67,23 @@ func copyEntries(from, to string, special func(string)) error {
 		if isOurs(e.Name()) {
 			continue
 		}
-		if err := copyTree(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()), special); err != nil {
+		if err := c.copy(filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func copyLink(from, to string, fi fs.FileInfo) error {
+	target, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(target, to); err != nil {
+		return err
+	}
+	copyOwner(to, fi)
+	return linkTime(to, fi.ModTime())
 }
 
 // copyRegular copies the bytes of a file.

@@ -19,33 +19,62 @@ import (
 const vectorStore = "chroma.sqlite3"
 
 // extras copies into the staged directories what lies in the old ones and is not in the snapshot: what was left out of the backup, or came
-// since. It is copied, and not moved or linked, so that the old state stays as it is.
+// since. It is copied, and not moved or linked, so that the old state stays as it is. What stays, and what goes with the old state, is counted.
 func (r *inPlace) extras(ctx context.Context) error {
-	if r.opts.DeleteExtra {
-		return nil
-	}
+	c := &copier{special: func(path string) {
+		r.res.ExtraDiscarded++
+		r.warn("%s is no file, directory or link, and is not kept; it is with the old state", path)
+	}}
 	for _, un := range r.units.list {
-		if !un.dir || !un.exists {
+		r.res.ExtraDiscarded += int64(len(r.units.strangers(un)))
+		if fi, err := os.Lstat(un.target); !un.exists || err != nil || !fi.IsDir() {
+			continue
+		}
+		if !un.dir { // a link comes where a directory is
+			if err := r.discarded(un.target, -1); err != nil {
+				return err
+			}
 			continue
 		}
 		into, err := r.stagedAt(un)
 		if err != nil {
 			return err
 		}
-		if err := r.extrasOf(ctx, un.target, into); err != nil {
+		if err := r.extrasOf(ctx, c, un.target, into, r.opts.DeleteExtra || r.units.inVectorStore(manifest.Parent(un.path))); err != nil {
 			return err
+		}
+	}
+	r.res.ExtraKept += c.entries
+	return r.countBesides()
+}
+
+// countBesides counts what is not in the snapshot in directories that stay where they are.
+func (r *inPlace) countBesides() error {
+	besides, err := r.besides()
+	if err != nil {
+		return err
+	}
+	for _, b := range besides {
+		n, err := entriesOf(b.target)
+		if err != nil {
+			return err
+		}
+		if b.goes {
+			r.res.ExtraDiscarded += n
+		} else {
+			r.res.ExtraKept += n
 		}
 	}
 	return nil
 }
 
-// extrasOf does so for one directory, old and staged, and those below it.
-func (r *inPlace) extrasOf(ctx context.Context, old, into string) error {
+// extrasOf does so for one directory, old and staged, and those below it. gone says that what is not in the snapshot does not stay.
+func (r *inPlace) extrasOf(ctx context.Context, c *copier, old, into string, gone bool) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if _, err := os.Lstat(filepath.Join(into, vectorStore)); err == nil {
-		return nil
+		gone = true
 	}
 	entries, err := os.ReadDir(old)
 	if err != nil {
@@ -53,15 +82,25 @@ func (r *inPlace) extrasOf(ctx context.Context, old, into string) error {
 	}
 	for _, e := range entries {
 		from, to := filepath.Join(old, e.Name()), filepath.Join(into, e.Name())
-		if isOurs(e.Name()) || ofStaged(into, e.Name()) {
+		if isOurs(e.Name()) {
+			continue
+		}
+		if db := ofStaged(into, e); db != "" {
+			if !isDatabaseFile(db) {
+				r.res.ExtraDiscarded++
+			}
 			continue
 		}
 		fi, err := os.Lstat(to)
 		switch {
 		case err == nil && fi.IsDir() && e.IsDir():
-			err = r.extrasOf(ctx, from, to)
+			err = r.extrasOf(ctx, c, from, to, gone)
+		case err == nil && e.IsDir():
+			err = r.discarded(from, -1)
+		case errors.Is(err, fs.ErrNotExist) && gone:
+			err = r.discarded(from, 0)
 		case errors.Is(err, fs.ErrNotExist):
-			err = r.keepExtra(from, to)
+			err = r.keepExtra(c, from, to)
 		}
 		if err != nil {
 			return err
@@ -71,7 +110,7 @@ func (r *inPlace) extrasOf(ctx context.Context, old, into string) error {
 }
 
 // keepExtra copies something that is not in the snapshot. The directory that it comes into keeps its time.
-func (r *inPlace) keepExtra(from, to string) error {
+func (r *inPlace) keepExtra(c *copier, from, to string) error {
 	parent, err := os.Stat(filepath.Dir(to))
 	if err != nil {
 		return err
@@ -79,17 +118,34 @@ func (r *inPlace) keepExtra(from, to string) error {
 	if err := os.Chmod(filepath.Dir(to), parent.Mode()|0o300); err != nil {
 		return err
 	}
-	err = copyTree(from, to, func(special string) {
-		r.warn("%s is no file, directory or link, and is not kept; it is with the old state", special)
-	})
-	if err != nil {
+	if err := c.copy(from, to); err != nil {
 		return err
 	}
-	r.res.ExtraKept++
 	if err := os.Chmod(filepath.Dir(to), parent.Mode()); err != nil {
 		return err
 	}
 	return os.Chtimes(filepath.Dir(to), parent.ModTime(), parent.ModTime())
+}
+
+// discarded counts what goes: what is at path, with all that is in it, and besides more.
+func (r *inPlace) discarded(path string, more int64) error {
+	n, err := entriesOf(path)
+	r.res.ExtraDiscarded += n + more
+	return err
+}
+
+// entriesOf counts the file, link or directory at path and all that is in it.
+func entriesOf(path string) (n int64, err error) {
+	return n, filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if isOurs(e.Name()) {
+			return skip(e)
+		}
+		n++
+		return nil
+	})
 }
 
 // isOurs reports whether a name is that of a directory in which a restore works, or has put something aside.
@@ -97,26 +153,41 @@ func isOurs(name string) bool {
 	return strings.HasPrefix(name, layout.StagingPrefix) || strings.HasPrefix(name, layout.SwapPrefix)
 }
 
-// ofStaged reports whether a file has the name of a sidecar of one that is staged in dir: if that is a database, and an encrypted one cannot be told
-// from others, its log is that of the old one.
-func ofStaged(dir, name string) bool {
-	db, ok := sqlitedb.SidecarOf(name)
-	if !ok {
-		return false
+// skip passes over an entry when a tree is walked.
+func skip(e fs.DirEntry) error {
+	if e.IsDir() {
+		return fs.SkipDir
 	}
-	fi, err := os.Lstat(filepath.Join(dir, db))
-	return err == nil && fi.Mode().IsRegular()
+	return nil
 }
 
-// leftovers are the entries that go, and for which nothing comes, of directories whose entries change places one by one.
-func (r *inPlace) leftovers() (list []swap.Member, err error) {
+// ofStaged returns the path of the staged file, in dir, that e has the name of a sidecar of, or "". If that is a database, and an encrypted one cannot
+// be told from others, its log is that of the old one.
+func ofStaged(dir string, e fs.DirEntry) string {
+	name, ok := sqlitedb.SidecarOf(e.Name())
+	if !ok || e.IsDir() {
+		return ""
+	}
+	path := filepath.Join(dir, name)
+	if fi, err := os.Lstat(path); err != nil || !fi.Mode().IsRegular() {
+		return ""
+	}
+	return path
+}
+
+// A beside is an entry of a directory that stays where it is, which was selected and is not in the snapshot.
+type beside struct {
+	path   string // that it would have in the snapshot
+	target string
+	goes   bool
+}
+
+// besides returns what is not in the snapshot in directories whose entries change places one by one.
+func (r *inPlace) besides() (list []beside, err error) {
 	for _, staying := range r.units.staying {
 		dir, err := r.units.at(staying)
 		if err != nil {
 			return nil, err
-		}
-		if !r.opts.DeleteExtra && r.units.byPath[staying+"/"+vectorStore] == nil {
-			continue
 		}
 		entries, err := os.ReadDir(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -125,16 +196,28 @@ func (r *inPlace) leftovers() (list []swap.Member, err error) {
 		if err != nil {
 			return nil, err
 		}
+		goes := r.opts.DeleteExtra || r.units.inVectorStore(staying)
 		for _, e := range entries {
 			path := staying + "/" + e.Name()
 			if !r.units.sel.has(path) || r.units.byPath[path] != nil || r.units.partial[path] || isOurs(e.Name()) {
 				continue
 			}
-			if db, ok := sqlitedb.SidecarOf(e.Name()); ok && r.units.byPath[staying+"/"+db] != nil {
+			if db, ok := sqlitedb.SidecarOf(e.Name()); ok && !e.IsDir() && r.units.byPath[staying+"/"+db].names() {
 				continue // it goes with its database
 			}
-			list = append(list, swap.Member{Source: manifest.SourceOf(path), Target: filepath.Join(dir, e.Name())})
+			list = append(list, beside{path, filepath.Join(dir, e.Name()), goes})
 		}
 	}
 	return list, nil
+}
+
+// leftovers are those of them that go, and for which nothing comes.
+func (r *inPlace) leftovers() (list []swap.Member, err error) {
+	besides, err := r.besides()
+	for _, b := range besides {
+		if b.goes {
+			list = append(list, swap.Member{Source: manifest.SourceOf(b.path), Target: b.target})
+		}
+	}
+	return list, err
 }

@@ -52,7 +52,8 @@ type InPlaceResult struct {
 	PreRestoreSnapshot *manifest.Stamp `json:"pre_restore_snapshot"` // null when there was nothing to save, or it was not wanted
 	Swap               string          `json:"swap"`
 	Reused             int64           `json:"reused"`                // files that were there already
-	ExtraKept          int64           `json:"extra_kept"`            // files that are not in the snapshot, and stay
+	ExtraKept          int64           `json:"extra_kept"`            // files, links and directories that are not in the snapshot, and stayed
+	ExtraDiscarded     int64           `json:"extra_discarded"`       // likewise, that went with the old state
 	RawCopies          []string        `json:"raw_copies,omitempty"`  // of databases that could not be captured
 	Quiesced           []Quiesced      `json:"checkpoints,omitempty"` // of the databases that were there
 	UndoUntil          *time.Time      `json:"undo_until"`            // null when it is not possible
@@ -108,6 +109,7 @@ type inPlace struct {
 	snap  *layout.Snapshot
 	opts  InPlaceOptions
 	units *units
+	gone  []swap.Member // what goes, and nothing comes for it
 	res   *InPlaceResult
 	swap  *swap.Swap
 	work  map[string]string // the directories that are staged in, by mount point
@@ -128,7 +130,10 @@ func InPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions) (*InP
 	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
-	if occupied := r.units.occupied(); len(occupied) > 0 && !opts.Stopped {
+	if len(r.units.list)+len(r.gone) == 0 {
+		return r.nothing()
+	}
+	if occupied := r.occupied(); len(occupied) > 0 && !opts.Stopped {
 		return nil, &OccupiedError{occupied}
 	}
 	if err := r.idle(); err != nil {
@@ -184,7 +189,10 @@ func (r *inPlace) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.units, err = findUnits(ctx, r.snap, sel, targets, table)
+	if r.units, err = findUnits(ctx, r.snap, sel, targets, table); err != nil {
+		return err
+	}
+	r.gone, err = r.leftovers()
 	return err
 }
 
@@ -229,9 +237,12 @@ func (r *inPlace) idle() error {
 		if un.exists {
 			paths = append(paths, un.target)
 		}
-		if un.sqlite {
+		if un.names() {
 			paths = append(paths, sqlitedb.Sidecars(un.target)...)
 		}
+	}
+	for _, m := range r.gone {
+		paths = append(paths, m.Target)
 	}
 	return Idle(paths)
 }
@@ -250,7 +261,7 @@ func Idle(paths []string) error {
 
 // begin makes the work directories, and notes which directories are missing.
 func (r *inPlace) begin() error {
-	parents := r.units.parents()
+	parents := r.units.parents(r.gone)
 	list := slices.Compact(slices.Sorted(maps.Values(parents)))
 	info := swap.Info{App: r.opts.App, Stamp: string(r.snap.ID.Stamp), KeepOld: r.opts.KeepOld, Command: "restore", Targets: r.units.targets}
 	var err error
@@ -289,9 +300,9 @@ func absent(path string) (list []string) {
 // prepare lays everything down and verifies it, saves what is there, and returns what is to change places. Nothing has changed by then but that
 // the logs of old databases may have been played into them.
 func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
-	total := &Result{Stamp: r.snap.ID.Stamp, Databases: []Database{}, IntegrityOK: true, OwnersKept: true}
+	total := r.total()
 	r.res = &InPlaceResult{Result: total, Swap: r.swap.ID()}
-	var plans []*plan
+	plans := map[string]*plan{}
 	for _, mount := range r.mounts() {
 		sel := *r.units.sel
 		sel.among = func(path string) bool {
@@ -299,21 +310,25 @@ func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
 			return un != nil && un.mount == mount
 		}
 		p, err := makePlan(ctx, r.snap, &sel)
+		if errors.Is(err, ErrNothingSelected) { // something goes there, and nothing comes
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		if err := p.check(ctx, r.snap, r.work[mount]); err != nil {
 			return nil, err
 		}
-		plans = append(plans, p)
+		plans[mount] = p
 		total.Bytes += p.bytes
 	}
 	r.opts.Meter.Begin("restore", total.Bytes)
-	for i, mount := range r.mounts() {
-		if err := r.stage(ctx, plans[i], r.work[mount]); err != nil {
+	for _, mount := range slices.Sorted(maps.Keys(plans)) {
+		if err := r.stage(ctx, plans[mount], r.work[mount]); err != nil {
 			return nil, err
 		}
 	}
+	total.Sources = r.everySource(total.Sources)
 	if !total.IntegrityOK {
 		return nil, &CorruptError{total.IntegrityError}
 	}
@@ -329,6 +344,10 @@ func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
 		return nil, err
 	}
 	if err := r.quiesce(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.gone, err = r.leftovers(); err != nil {
 		return nil, err
 	}
 	if err := r.idle(); err != nil { // once more: it may have been started meanwhile
@@ -407,13 +426,7 @@ func (r *inPlace) save(ctx context.Context) error {
 	if r.opts.Save == nil {
 		return nil
 	}
-	var current []Current
-	for _, un := range r.units.list {
-		if !un.exists || un.empty || slices.ContainsFunc(current, func(c Current) bool { return c.Name == un.source }) {
-			continue
-		}
-		current = append(current, Current{un.source, r.units.targets[un.source]})
-	}
+	current := r.current()
 	if len(current) == 0 {
 		return nil
 	}
@@ -478,7 +491,7 @@ func (r *inPlace) rawCopies() error {
 		}
 		for _, name := range append([]string{path}, beside...) {
 			to := filepath.Join(into, filepath.Base(name))
-			if err := copyTree(name, to, nil); err != nil {
+			if err := new(copier).copy(name, to); err != nil {
 				return fmt.Errorf("keep a raw copy of %s: %w", name, err)
 			}
 			r.res.RawCopies = append(r.res.RawCopies, to)
@@ -525,10 +538,9 @@ func (r *inPlace) members() (list []swap.Member, err error) {
 		if err := durable.MkdirAll(filepath.Dir(un.target), 0o755); err != nil {
 			return nil, err
 		}
-		list = append(list, swap.Member{Source: un.source, Target: un.target, Staged: from, Database: un.sqlite})
+		list = append(list, swap.Member{Source: un.source, Target: un.target, Staged: from, Database: un.names()})
 	}
-	gone, err := r.leftovers()
-	return append(list, gone...), err
+	return append(list, r.gone...), nil
 }
 
 // postCheck looks at the databases where they are now. When one is not as it was staged, everything goes back.

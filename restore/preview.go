@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"lifeboat/internal/diskspace"
@@ -80,7 +81,7 @@ func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions
 		return nil, err
 	}
 	p := &preview{r: r, doc: &Preview{Stamp: s.ID.Stamp, Sources: []Source{}, Counts: map[Action]int64{}, Changes: []PlannedChange{}, Databases: []RowChange{}, Space: []Space{}},
-		known: map[string]bool{}, need: map[string]int64{}}
+		known: map[string]kind{}, need: map[string]int64{}}
 	for f, err := range s.Files(ctx) {
 		if err != nil {
 			return nil, err
@@ -94,11 +95,12 @@ func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions
 	if err := p.extras(); err != nil {
 		return nil, err
 	}
-	p.doc.Occupied = r.units.occupied()
+	p.doc.Sources = r.everySource(p.doc.Sources)
+	p.doc.Occupied = r.occupied()
 	if err := r.idle(); err != nil {
 		p.doc.InUse = err.Error()
 	}
-	for mount, dir := range r.units.parents() {
+	for mount, dir := range r.units.parents(r.gone) {
 		free, err := diskspace.Free(dir)
 		if err != nil {
 			return nil, err
@@ -117,10 +119,33 @@ func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions
 	return p.doc, nil
 }
 
+// A kind is what the snapshot has at a path.
+type kind byte
+
+const (
+	unknown kind = iota // nothing
+	directory
+	plain // a file that is no database, as far as it can be told
+	database
+	link
+)
+
+func kindOf(f *manifest.File) kind {
+	switch {
+	case f.SQLite != nil:
+		return database
+	case f.Type == manifest.Directory:
+		return directory
+	case f.Type == manifest.Symlink:
+		return link
+	}
+	return plain
+}
+
 type preview struct {
 	r       *inPlace
 	doc     *Preview
-	known   map[string]bool  // paths here that the snapshot has
+	known   map[string]kind  // what the snapshot has at paths here
 	need    map[string]int64 // bytes, by mount point
 	largest *manifest.File   // that is to be fetched
 }
@@ -150,10 +175,10 @@ func (p *preview) file(ctx context.Context, un *unit, f *manifest.File) error {
 	if err != nil {
 		return err
 	}
-	p.known[path] = true
+	p.known[path] = kindOf(f)
 	p.need[un.mount] += f.Size + slack
 	fi, err := os.Lstat(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return err
 	}
 	action := Add
@@ -250,61 +275,97 @@ func factsOf(ctx context.Context, path string) (sqlitedb.Facts, error) {
 // extras lists what the snapshot does not have.
 func (p *preview) extras() error {
 	for _, un := range p.r.units.list {
-		if !un.dir || !un.exists {
+		for _, path := range p.r.units.strangers(un) {
+			if err := p.extra(path, true, nil); err != nil {
+				return err
+			}
+		}
+		fi, err := os.Lstat(un.target)
+		if err != nil || !fi.IsDir() {
 			continue
 		}
-		err := filepath.WalkDir(un.target, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || p.known[path] {
-				return err
+		gone := p.r.opts.DeleteExtra || !un.dir || p.r.units.inVectorStore(manifest.Parent(un.path))
+		if err := p.extrasOf(un, un.target, gone); err != nil {
+			return err
+		}
+	}
+	besides, err := p.r.besides()
+	if err != nil {
+		return err
+	}
+	for _, b := range besides {
+		if err := p.extra(b.target, b.goes, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extrasOf lists those in one directory at the target of a unit, and in those below it.
+func (p *preview) extrasOf(un *unit, dir string, gone bool) error {
+	gone = gone || p.known[filepath.Join(dir, vectorStore)] != unknown
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if isOurs(e.Name()) {
+			continue
+		}
+		if db, ok := sqlitedb.SidecarOf(e.Name()); ok && !e.IsDir() {
+			switch p.known[filepath.Join(dir, db)] {
+			case database:
+				continue
+			case plain:
+				if err := p.extra(path, true, nil); err != nil {
+					return err
+				}
+				continue
 			}
-			if isOurs(e.Name()) {
-				return fs.SkipDir
-			}
-			if db, ok := sqlitedb.SidecarOf(e.Name()); ok && p.known[filepath.Join(filepath.Dir(path), db)] {
-				return nil
-			}
-			action := Stay
-			if p.r.opts.DeleteExtra || p.inVectorStore(path, un.target) {
-				action = Discard
-			}
-			fi, err := e.Info()
-			if err != nil {
-				return err
-			}
-			size := int64(0)
-			if fi.Mode().IsRegular() {
-				size = fi.Size()
-			}
-			if action == Stay {
-				p.need[un.mount] += size + slack
-				p.add(action, path, size, size)
-			} else {
-				p.add(action, path, size, 0)
-			}
-			return nil
-		})
+		}
+		switch known := p.known[path]; {
+		case known == unknown:
+			err = p.extra(path, gone, un)
+		case e.IsDir():
+			err = p.extrasOf(un, path, gone || known != directory)
+		}
 		if err != nil {
 			return err
 		}
 	}
-	gone, err := p.r.leftovers()
-	for _, m := range gone {
-		p.add(Discard, m.Target, 0, 0)
-	}
-	return err
+	return nil
 }
 
-// inVectorStore reports whether a path lies in a vector store of the snapshot, not above root.
-func (p *preview) inVectorStore(path, root string) bool {
-	for dir := filepath.Dir(path); len(dir) >= len(root); dir = filepath.Dir(dir) {
-		if p.known[filepath.Join(dir, vectorStore)] {
-			return true
+// extra lists one of them, with all that is in it. un is the unit that it would be copied into; nil if it is not.
+func (p *preview) extra(path string, gone bool, un *unit) error {
+	return filepath.WalkDir(path, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
 		}
-		if dir == filepath.Dir(dir) {
-			break
+		if isOurs(e.Name()) {
+			return skip(e)
 		}
-	}
-	return false
+		fi, err := e.Info()
+		if err != nil {
+			return err
+		}
+		size := int64(0)
+		if fi.Mode().IsRegular() {
+			size = fi.Size()
+		}
+		special := !fi.Mode().IsRegular() && !fi.IsDir() && fi.Mode()&fs.ModeSymlink == 0
+		switch {
+		case gone, special && un != nil:
+			p.add(Discard, path, size, 0)
+		default:
+			if un != nil {
+				p.need[un.mount] += size + slack
+			}
+			p.add(Stay, path, size, size)
+		}
+		return nil
+	})
 }
 
 // measure returns at which rate a file can be read, in bytes a second, from the first bytes of it.

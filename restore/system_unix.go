@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,24 @@ func copyOwner(dir string, from fs.FileInfo) {
 func setLinkTime(dir *os.File, name string, t manifest.Timestamp) error {
 	ts := unix.NsecToTimespec(int64(t))
 	return unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// linkTime sets the time of a symbolic link.
+func linkTime(path string, t time.Time) error {
+	ts := unix.NsecToTimespec(t.UnixNano())
+	return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// A fileID is what the names of one file have in common.
+type fileID struct{ dev, ino uint64 }
+
+// severalNames reports whether a file has more names than one, and what they have in common.
+func severalNames(fi fs.FileInfo) (fileID, bool) {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || st.Nlink < 2 {
+		return fileID{}, false
+	}
+	return fileID{uint64(st.Dev), st.Ino}, true
 }
 
 // setLinkXattr sets an attribute of a symbolic link in a directory that is open.

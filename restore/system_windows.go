@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/windows"
 
@@ -27,6 +28,14 @@ func copyOwner(string, fs.FileInfo) {}
 
 // setLinkTime does nothing: there is no way through the standard library.
 func setLinkTime(*os.File, string, manifest.Timestamp) error { return nil }
+
+func linkTime(string, time.Time) error { return nil }
+
+// A fileID is what the names of one file have in common.
+type fileID struct{}
+
+// severalNames reports nothing: the standard library does not tell.
+func severalNames(fs.FileInfo) (fileID, bool) { return fileID{}, false }
 
 // There are no extended attributes here.
 func setLinkXattr(*os.File, string, xattr.Attr) error { return errors.ErrUnsupported }

@@ -7,26 +7,34 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/mounts"
+	"lifeboat/internal/sqlitedb"
+	"lifeboat/internal/swap"
 	"lifeboat/manifest"
 )
 
 // A unit is what changes places at once: a file, or a directory with all that is in it. A source is one unit, unless only part of it
 // is restored, or something is mounted in it: what is mounted cannot be renamed, so it is its entries that change places.
 type unit struct {
-	path   string // in the snapshot
-	source string
-	target string // where it goes
-	mount  string // the mount point that target's parent lies in
-	dir    bool
-	sqlite bool
-	exists bool // there is something at target
-	empty  bool // it is a directory without entries
+	path     string // in the snapshot
+	source   string
+	target   string // where it goes
+	mount    string // the mount point that target's parent lies in
+	dir      bool
+	database bool     // the snapshot says that it is one
+	beside   []string // paths of what is named as the logs and journals of a database at target are
+	exists   bool     // there is something at target
+	empty    bool     // it is a directory without entries
 }
+
+// names reports whether what is named as if it belonged to a database at the target goes with what is there. An encrypted database cannot be told from
+// other files, and the log of the old one would be read into the new one.
+func (un *unit) names() bool { return un != nil && (un.database || len(un.beside) > 0) }
 
 // units are what a restore in place exchanges.
 type units struct {
@@ -36,8 +44,9 @@ type units struct {
 	mountOf map[string]string // of directories
 	list    []*unit
 	byPath  map[string]*unit
-	partial map[string]bool // directories that stay where they are, while what is in them changes places
-	files   map[string]bool // sources that are one file
+	partial map[string]bool                // directories that stay where they are, while what is in them changes places
+	files   map[string]bool                // sources that are one file
+	beside  map[string]map[string][]string // sidecars, by directory and name of the database that they would belong to
 
 	databases []located // in units
 	staying   []string  // directories of the snapshot that are partial, in order
@@ -51,7 +60,8 @@ type located struct {
 
 // findUnits decides what changes places. targets has the path of each source that is restored.
 func findUnits(ctx context.Context, s *layout.Snapshot, sel *selection, targets map[string]string, table mounts.Table) (*units, error) {
-	u := &units{targets: targets, sel: sel, mounts: table, mountOf: map[string]string{}, byPath: map[string]*unit{}, partial: map[string]bool{}, files: map[string]bool{}}
+	u := &units{targets: targets, sel: sel, mounts: table, mountOf: map[string]string{}, byPath: map[string]*unit{}, partial: map[string]bool{}, files: map[string]bool{},
+		beside: map[string]map[string][]string{}}
 	for _, src := range s.Head.Sources {
 		u.files[src.Name] = src.Type != manifest.DirectorySource
 	}
@@ -94,7 +104,7 @@ func findUnits(ctx context.Context, s *layout.Snapshot, sel *selection, targets 
 			u.databases = append(u.databases, located{un, path})
 		}
 	}
-	if len(u.list) == 0 {
+	if len(u.list) == 0 && !slices.ContainsFunc(u.staying, sel.has) { // nothing is to be done in a mount point that is empty in the snapshot
 		return nil, ErrNothingSelected
 	}
 	return u, nil
@@ -163,8 +173,13 @@ func (u *units) look(f *manifest.File) (*unit, error) {
 	if err := u.onTheWay(f.Path); err != nil {
 		return nil, err
 	}
-	un := &unit{path: f.Path, source: manifest.SourceOf(f.Path), target: target, dir: f.Type == manifest.Directory, sqlite: f.SQLite != nil}
+	un := &unit{path: f.Path, source: manifest.SourceOf(f.Path), target: target, dir: f.Type == manifest.Directory, database: f.SQLite != nil}
 	un.mount = u.mountPoint(filepath.Dir(target))
+	if f.Type == manifest.Regular || f.Type == manifest.Hardlink {
+		if un.beside, err = u.sidecars(target); err != nil {
+			return nil, err
+		}
+	}
 	fi, err := os.Lstat(target)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -192,6 +207,46 @@ func (u *units) look(f *manifest.File) (*unit, error) {
 	return un, nil
 }
 
+// sidecars returns the files beside target that are named as the logs and journals of a database there are.
+func (u *units) sidecars(target string) ([]string, error) {
+	dir := filepath.Dir(target)
+	of, known := u.beside[dir]
+	if !known {
+		of = map[string][]string{}
+		u.beside[dir] = of
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("look at the target: %w", err)
+		}
+		for _, e := range entries {
+			if name, ok := sqlitedb.SidecarOf(e.Name()); ok && !e.IsDir() {
+				of[name] = append(of[name], filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return of[filepath.Base(target)], nil
+}
+
+// strangers returns what goes with a unit for its name alone: the snapshot has no database there, and nothing of that name.
+func (u *units) strangers(un *unit) (paths []string) {
+	for _, path := range un.beside {
+		if !un.database && u.byPath[manifest.Parent(un.path)+"/"+filepath.Base(path)] == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// inVectorStore reports whether a directory of the snapshot is, or lies in, a vector store of which the entries change places one by one.
+func (u *units) inVectorStore(dir string) bool {
+	for ; dir != ""; dir = manifest.Parent(dir) {
+		if u.byPath[dir+"/"+vectorStore] != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // onTheWay makes sure that a path of a source is reached through directories of it, and through no link that leads out of it.
 func (u *units) onTheWay(path string) error {
 	if u.files[manifest.SourceOf(path)] {
@@ -213,18 +268,8 @@ func (u *units) onTheWay(path string) error {
 	return nil
 }
 
-// occupied returns the targets at which there is something to lose.
-func (u *units) occupied() (list []string) {
-	for _, un := range u.list {
-		if un.exists && !un.empty {
-			list = append(list, un.target)
-		}
-	}
-	return list
-}
-
-// parents returns, for each mount point that units lie in, where the work directory of its units goes.
-func (u *units) parents() map[string]string {
+// parents returns, for each mount point that units lie in, or what goes, where the work directory for these is.
+func (u *units) parents(gone []swap.Member) map[string]string {
 	parents := map[string]string{}
 	for _, un := range u.list {
 		if parents[un.mount] != "" {
@@ -235,6 +280,12 @@ func (u *units) parents() map[string]string {
 			parent = nearest(filepath.Dir(un.target))
 		}
 		parents[un.mount] = parent
+	}
+	for _, m := range gone {
+		dir := filepath.Dir(m.Target)
+		if mount := u.mountPoint(dir); parents[mount] == "" {
+			parents[mount] = dir
+		}
 	}
 	return parents
 }
