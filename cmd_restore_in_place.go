@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"lifeboat/internal/swap"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 	"lifeboat/restore"
 	"lifeboat/snapshot"
 	"lifeboat/validate"
@@ -82,11 +84,16 @@ func (s *session) restoreInPlace(ctx context.Context, ref string, owner restore.
 func (s *session) notInPlace(err error, ref string) error {
 	var occupied *restore.OccupiedError
 	var corrupt *restore.CorruptError
+	untouched := !errors.As(err, new(*swap.CommitError)) && !errors.As(err, new(*restore.PostCheckError))
 	switch {
 	case errors.As(err, &occupied):
 		return &failure{codeRefused, "service_not_stopped", err, "nothing was changed; stop the service, and then give --confirm-service-stopped (--plan shows what would change)"}
-	case diskspace.Full(err) && !errors.As(err, new(*swap.CommitError)) && !errors.As(err, new(*restore.PostCheckError)):
+	case untouched && diskspace.Full(err):
 		return &failure{codeNoSpace, "no_space", err, "nothing was changed; free some space there, restore less at a time with --only, take no safety snapshot with --no-pre-snapshot, or put the local store elsewhere with --store"}
+	case untouched && diskspace.ReadOnly(err):
+		return &failure{codeFailed, "permission", err, "nothing was changed; mount it writable, or restore to another place with --map NAME=PATH or --target DIR"}
+	case untouched && errors.Is(err, fs.ErrPermission) && !errors.Is(err, remote.ErrUnavailable):
+		return &failure{codeFailed, "permission", err, "nothing was changed; run it as the user whose files these are, or as root, or restore to another place with --target DIR"}
 	case errors.As(err, &corrupt):
 		return &failure{codeIntegrity, "integrity", err, fmt.Sprintf("nothing was changed; lifeboat restore %s --target DIR lays it down beside, to save what can be saved; lifeboat list shows others", ref)}
 	}

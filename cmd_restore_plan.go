@@ -33,10 +33,14 @@ func (s *session) planRestore(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	p, err := restore.PreviewInPlace(ctx, snap, restore.InPlaceOptions{
+	opts := restore.InPlaceOptions{
 		Options: restore.Options{Only: s.c.StringSlice("only"), Except: s.c.StringSlice("except")},
 		Targets: targets, DeleteExtra: s.c.Bool("delete-extra"),
-	})
+	}
+	if dir != "" && !s.c.Bool("no-pre-snapshot") {
+		opts.SaveIn = filepath.Join(dir, safetyName)
+	}
+	p, err := restore.PreviewInPlace(ctx, snap, opts)
 	if err != nil {
 		return err
 	}
@@ -80,7 +84,14 @@ func (s *session) printPreview(p *restore.Preview) {
 		}
 	}
 	for _, sp := range p.Space {
-		s.print("  space        %s needed at %s, %s free", size(sp.Need), oneLine(sp.Path), size(sp.Free))
+		safety := ""
+		if sp.Safety > 0 {
+			safety = fmt.Sprintf(", of it at most %s for the safety snapshot", size(sp.Safety))
+		}
+		s.print("  space        %s needed at %s%s, %s free", size(sp.Need), oneLine(sp.Path), safety, size(sp.Free))
+		if sp.Need > sp.Free {
+			s.warn("it may not fit at %s: free some space there, restore less at a time with --only, take no safety snapshot with --no-pre-snapshot, or put the local store elsewhere with --store", oneLine(sp.Path))
+		}
 	}
 	if p.Seconds != nil {
 		s.print("  to fetch     %s, about %s at the rate just measured", size(p.Fetch), seconds(*p.Seconds))
@@ -90,6 +101,9 @@ func (s *session) printPreview(p *restore.Preview) {
 	}
 	if p.InUse != "" {
 		s.warn("%s", printable(p.InUse))
+	}
+	if p.Denied != "" {
+		s.warn("%s", printable(p.Denied))
 	}
 }
 

@@ -34,7 +34,8 @@ type InPlaceOptions struct {
 	DeleteExtra bool          // directories hold only what the snapshot has in them
 	KeepOld     time.Duration // how long Undo will be possible; 0 means not at all
 	// Save takes a safety snapshot of sources that are about to be replaced. nil means that none is wanted.
-	Save func(ctx context.Context, sources []Current) (*Saved, error)
+	Save   func(ctx context.Context, sources []Current) (*Saved, error)
+	SaveIn string // directory that Save writes to, for PreviewInPlace; "" when nothing is saved
 }
 
 // Current is a source as it is on this machine.
@@ -132,6 +133,9 @@ func InPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions) (*InP
 	}
 	if len(r.units.list)+len(r.gone) == 0 {
 		return r.nothing()
+	}
+	if err := r.allowed(); err != nil {
+		return nil, err
 	}
 	if occupied := r.occupied(); len(occupied) > 0 && !opts.Stopped {
 		return nil, &OccupiedError{occupied}

@@ -40,6 +40,7 @@ type Preview struct {
 	Seconds   *float64         `json:"seconds_to_fetch"`   // at the rate that was measured just now; null when nothing needs to be fetched
 	Occupied  []string         `json:"occupied,omitempty"` // needs --confirm-service-stopped
 	InUse     string           `json:"in_use,omitempty"`
+	Denied    string           `json:"denied,omitempty"` // why this user may not do it
 }
 
 // MaxChanges is how many changes a preview lists.
@@ -69,9 +70,10 @@ type TableDiff struct {
 
 // Space is what a restore needs on one file system, while the old state is kept.
 type Space struct {
-	Path string `json:"path"`
-	Need int64  `json:"need_bytes"`
-	Free int64  `json:"free_bytes"`
+	Path   string `json:"path"`
+	Need   int64  `json:"need_bytes"`
+	Safety int64  `json:"safety_bytes"` // part of Need: what the safety snapshot takes at most, for it is compressed
+	Free   int64  `json:"free_bytes"`
 }
 
 // PreviewInPlace finds out what InPlace would do. It changes nothing and reads every file that may be right already.
@@ -82,6 +84,7 @@ func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions
 	}
 	p := &preview{r: r, doc: &Preview{Stamp: s.ID.Stamp, Sources: []Source{}, Counts: map[Action]int64{}, Changes: []PlannedChange{}, Databases: []RowChange{}, Space: []Space{}},
 		known: map[string]kind{}, need: map[string]int64{}}
+	var err error
 	for f, err := range s.Files(ctx) {
 		if err != nil {
 			return nil, err
@@ -100,14 +103,12 @@ func PreviewInPlace(ctx context.Context, s *layout.Snapshot, opts InPlaceOptions
 	if err := r.idle(); err != nil {
 		p.doc.InUse = err.Error()
 	}
-	for mount, dir := range r.units.parents(r.gone) {
-		free, err := diskspace.Free(dir)
-		if err != nil {
-			return nil, err
-		}
-		p.doc.Space = append(p.doc.Space, Space{dir, p.need[mount], free})
+	if err := r.allowed(); err != nil {
+		p.doc.Denied = err.Error()
 	}
-	slices.SortFunc(p.doc.Space, func(a, b Space) int { return strings.Compare(a.Path, b.Path) })
+	if p.doc.Space, err = p.space(); err != nil {
+		return nil, err
+	}
 	if p.largest != nil {
 		rate, err := measure(ctx, s, p.largest)
 		if err != nil {
@@ -366,6 +367,72 @@ func (p *preview) extra(path string, gone bool, un *unit) error {
 		}
 		return nil
 	})
+}
+
+// space tells what is needed on each file system, in order of their paths.
+func (p *preview) space() ([]Space, error) {
+	at := p.r.units.parents(p.r.gone)
+	safety, err := p.safety()
+	if err != nil {
+		return nil, err
+	}
+	mount := ""
+	if safety > 0 {
+		dir := nearest(p.r.opts.SaveIn)
+		if dir, err = filepath.EvalSymlinks(dir); err != nil {
+			return nil, err
+		}
+		if mount = p.r.units.mountPoint(dir); at[mount] == "" {
+			at[mount] = dir
+		}
+		p.need[mount] += safety
+	}
+	list := []Space{}
+	for m, dir := range at {
+		free, err := diskspace.Free(dir)
+		if err != nil {
+			return nil, err
+		}
+		sp := Space{Path: dir, Need: p.need[m], Free: free}
+		if m == mount {
+			sp.Safety = safety
+		}
+		list = append(list, sp)
+	}
+	slices.SortFunc(list, func(a, b Space) int { return strings.Compare(a.Path, b.Path) })
+	return list, nil
+}
+
+// safety returns how many bytes the safety snapshot takes at most: it has all of the sources that have something to lose, and what lies beside databases.
+func (p *preview) safety() (n int64, err error) {
+	if p.r.opts.SaveIn == "" {
+		return 0, nil
+	}
+	for _, c := range p.r.current() {
+		for _, path := range append([]string{c.Path}, sqlitedb.Sidecars(c.Path)...) {
+			err := filepath.WalkDir(path, func(path string, e fs.DirEntry, err error) error {
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				if isOurs(e.Name()) {
+					return skip(e)
+				}
+				fi, err := e.Info()
+				if err == nil && fi.Mode().IsRegular() {
+					n += fi.Size()
+				}
+				n += slack
+				return err
+			})
+			if err != nil {
+				return 0, err
+			}
+		}
+	}
+	return n, nil
 }
 
 // measure returns at which rate a file can be read, in bytes a second, from the first bytes of it.
