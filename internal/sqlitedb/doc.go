@@ -17,7 +17,8 @@
 // neither may roll back a hot journal.
 //
 // A writer in WAL mode is never blocked and never sees an error; its log grows while the pin lasts
-// (WALGrowth), for a checkpoint can't reset it. A writer in a rollback mode can't commit while the pin lasts.
+// (WALGrowth), for a checkpoint can't reset it. A writer in a rollback mode can't commit while the pin lasts, until Detach lets
+// it go: see there how a copy that is made in slices is one state.
 //
 // # Locks
 //

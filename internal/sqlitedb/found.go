@@ -29,13 +29,17 @@ const (
 	ReadLocked Read = "transaction"
 	// ReadUnlocked: without locks, and it is proved afterwards that nobody touched it.
 	ReadUnlocked Read = "unlocked"
-	// ReadCopy: from a copy, into which what lies beside the database was played.
+	// ReadCopy: from a copy that was made of it first, and into which what lay beside the database was played.
 	ReadCopy Read = "copy"
+	// ReadSlices: from a copy that was made in several transactions, and compared with the database until all of it was of one state.
+	ReadSlices Read = "slices"
 )
 
 // Read returns how the database is read.
 func (p *Pinned) Read() Read {
 	switch {
+	case p.slices > 1:
+		return ReadSlices
 	case p.staged != "":
 		return ReadCopy
 	case p.guard != nil || p.conn == nil:

@@ -14,12 +14,16 @@ import (
 // Options say how Pin goes about it. The zero value is the recommended behaviour.
 type Options struct {
 	// Scratch is the directory where a copy is made of a database that can't be read where it is: after
-	// a crash in the middle of a transaction, or when a -wal was left without its -shm. The copy is as large as
-	// the database and is removed by Close. Default: the system's temporary directory.
+	// a crash in the middle of a transaction, or when a -wal was left without its -shm; and by Detach. The copy is as
+	// large as the database and is removed by Close. Default: the system's temporary directory.
 	Scratch string
 	// Wait is how long to wait for a lock, or for a database that nobody has open to have been left alone
 	// long enough. Default: 10 seconds.
 	Wait time.Duration
+	// MaxBlock is for how long Detach may keep writers from committing at a stretch. Default: DefaultMaxBlock.
+	MaxBlock time.Duration
+	// Between, if it is not nil, is called by Detach between two slices, when nobody is kept from anything.
+	Between func()
 
 	watch bool // let current tell whether something was committed since
 }
@@ -33,6 +37,9 @@ type Options struct {
 func Pin(ctx context.Context, path string, opt Options) (*Pinned, error) {
 	if opt.Wait <= 0 {
 		opt.Wait = 10 * time.Second
+	}
+	if opt.MaxBlock <= 0 {
+		opt.MaxBlock = DefaultMaxBlock
 	}
 	deadline := time.Now().Add(opt.Wait)
 	for refused := 0; ; {
@@ -58,7 +65,7 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pinned{source: src}
+	p := &Pinned{source: src, opt: opt}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -72,6 +79,7 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 		return nil, err
 	}
 	defer release()
+	p.heldFrom = time.Now()
 	way, err := src.choose()
 	if err != nil {
 		return nil, err

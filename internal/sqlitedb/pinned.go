@@ -22,6 +22,13 @@ type Pinned struct {
 	wal     int64 // size of the -wal at the pin
 	damage  error // why the schema can't be read, or nil
 	longest int64 // bytes of a value at most; 0 for what SQLite allows
+
+	opt      Options       // of Pin, with defaults
+	heldFrom time.Time     // since when the database is locked, as far as others feel that
+	blocked  time.Duration // see Blocked; of transactions that have ended
+	slices   int           // see Slices
+	moved    bool          // see Moved
+	unbroken bool          // see Unbroken
 }
 
 // Pages returns how many pages the database has.
@@ -36,7 +43,7 @@ func (p *Pinned) Size() int64 { return int64(p.pages) * int64(p.header.pageSize)
 // JournalMode returns "wal" or, for any of the rollback modes, which the file does not tell apart, "delete".
 func (p *Pinned) JournalMode() string { return p.header.journalMode }
 
-// At returns the instant of the pin: every transaction that was committed before it can be seen.
+// At returns the instant of the pin: every transaction that was committed before it can be seen, and none that was later. Detach may move it.
 func (p *Pinned) At() time.Time { return p.at }
 
 // Is reports whether fi describes the file that was pinned.

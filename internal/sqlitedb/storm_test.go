@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"lifeboat/internal/sqlitedb"
 )
@@ -34,10 +35,11 @@ func bank(mode string) []string {
 type report struct {
 	Commits int
 	Errors  []string
+	Longest time.Duration // of a transfer
 }
 
-// runTeller moves money between accounts as fast as it can, until its input ends. Every transfer is
-// a transaction over three tables and an index, so any mixture of two states breaks an invariant.
+// runTeller moves money between accounts as fast as it can, or with a pause of its third argument after each transfer, until its input ends. Every
+// transfer is a transaction over three tables and an index, so any mixture of two states breaks an invariant.
 func runTeller(args []string) error {
 	db, err := sql.Open("sqlite", uri(args[0], "_busy_timeout=30000&_txlock=immediate&_pragma=synchronous(0)&_pragma=wal_autocheckpoint("+args[1]+")"))
 	if err != nil {
@@ -45,6 +47,12 @@ func runTeller(args []string) error {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
+	var rest time.Duration
+	if len(args) > 2 {
+		if rest, err = time.ParseDuration(args[2]); err != nil {
+			return err
+		}
+	}
 	stop := make(chan struct{})
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
@@ -52,15 +60,17 @@ func runTeller(args []string) error {
 	}()
 	var r report
 	for {
-		select {
-		case <-stop:
-			return json.NewEncoder(os.Stdout).Encode(r)
-		default:
-		}
+		began := time.Now()
 		if err := transfer(db); err != nil {
 			r.Errors = append(r.Errors, err.Error())
 		} else if r.Commits++; r.Commits == 1 {
 			fmt.Println("ready")
+		}
+		r.Longest = max(r.Longest, time.Since(began))
+		select {
+		case <-stop:
+			return json.NewEncoder(os.Stdout).Encode(r)
+		case <-time.After(rest):
 		}
 	}
 }
@@ -88,7 +98,17 @@ func transfer(db *sql.DB) error {
 }
 
 // tellers starts writers, and returns how to stop them and hear what they did.
-func tellers(t *testing.T, path string, autocheckpoint ...int) (stop func() []report) {
+func tellers(t testing.TB, path string, autocheckpoint ...int) (stop func() []report) {
+	t.Helper()
+	var args [][]string
+	for _, n := range autocheckpoint {
+		args = append(args, []string{strconv.Itoa(n)})
+	}
+	return tellersWith(t, path, args...)
+}
+
+// tellersWith gives each of them its arguments behind the path.
+func tellersWith(t testing.TB, path string, args ...[]string) (stop func() []report) {
 	t.Helper()
 	type teller struct {
 		in  io.Closer
@@ -96,8 +116,8 @@ func tellers(t *testing.T, path string, autocheckpoint ...int) (stop func() []re
 		end func() error
 	}
 	var all []teller
-	for _, n := range autocheckpoint {
-		cmd := command(t, "teller", path, strconv.Itoa(n))
+	for _, own := range args {
+		cmd := command(t, "teller", append([]string{path}, own...)...)
 		in, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -187,5 +207,56 @@ func TestCaptureUnderWriters(t *testing.T) {
 				t.Errorf("nothing was written meanwhile")
 			}
 		})
+	}
+}
+
+// Writers at full speed, and such that commit now and then, to databases that are copied in slices of a few milliseconds: every copy is one state,
+// and no writer gets an error.
+func TestDetachUnderWriters(t *testing.T) {
+	// One writer each, for two that never rest would starve each other.
+	for name, pause := range map[string]string{"never resting": "0s", "now and then": "5ms"} {
+		for _, mode := range []string{"DELETE", "TRUNCATE", "PERSIST"} {
+			t.Run(mode+", "+name, func(t *testing.T) {
+				path := build(t, bank(mode)...)
+				stop := tellersWith(t, path, []string{"1000", pause})
+				defer stop()
+				var before, slices, unbroken int
+				captures := 0
+				for captures < 5 || before < 10 || slices == captures {
+					captures++
+					p, err := sqlitedb.Pin(t.Context(), path, sqlitedb.Options{Scratch: t.TempDir(), Wait: time.Minute, MaxBlock: 300 * time.Microsecond})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer p.Close()
+					if err := p.Detach(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					slices += p.Slices()
+					if p.Unbroken() {
+						unbroken++
+					}
+					img := image(t, p)
+					if err := p.Close(); err != nil {
+						t.Fatal(err)
+					}
+					sound(t, img)
+					if sum := inspect(t, img, "SELECT sum(balance) FROM account"); sum != strconv.Itoa(total) {
+						t.Fatalf("the accounts hold %s, not %d", sum, total)
+					}
+					newest, err := strconv.Atoi(inspect(t, img, "SELECT max(id) FROM transfer"))
+					if err != nil || newest < before {
+						t.Fatalf("capture went back from transfer %d to %d: %v", before, newest, err)
+					}
+					before = newest
+				}
+				for _, r := range stop() {
+					t.Logf("%d commits during %d captures in %d slices, the longest took %v; %d times the last resort", r.Commits, captures, slices, r.Longest, unbroken)
+					if len(r.Errors) > 0 {
+						t.Errorf("a writer was disturbed: %s", r.Errors)
+					}
+				}
+			})
+		}
 	}
 }

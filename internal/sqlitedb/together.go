@@ -3,6 +3,7 @@ package sqlitedb
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // mostTries is how often PinTogether tries before it settles for less. Against a writer that never rests,
@@ -13,7 +14,8 @@ const mostTries = 50
 // a moment at which every one of these states was the newest of its database. together says whether it could.
 // It locks nobody out to get there; databases that are committed to without a pause may defeat it.
 //
-// The pins are in the order of paths, and each must be closed. On failure none is left.
+// The pins are in the order of paths, and each must be closed. On failure none is left. Pins that keep writers from committing should be
+// detached, each in turn. They are still those of one instant unless one of them was moved: see Pinned.Moved.
 func PinTogether(ctx context.Context, paths []string, opt Options) (pins []*Pinned, together bool, err error) {
 	opt.watch = true
 	pins = make([]*Pinned, len(paths))
@@ -115,7 +117,7 @@ func (p *Pinned) renew(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.wal = wal.size
+	p.wal, p.heldFrom = wal.size, time.Now()
 	if p.probe.before, err = p.probe.version(ctx); err != nil {
 		return err
 	}
