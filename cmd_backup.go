@@ -123,7 +123,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	res, err := s.capture(ctx, sources, meter, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
-		MaxPin: time.Duration(cfg.Local.MaxPin), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
+		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
 	})
 	if err != nil {
 		return err

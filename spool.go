@@ -21,6 +21,7 @@ func spoolFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "spool-max", Usage: "let up to `SIZE`, such as 10GiB, wait in the local store to be sent", EnvVars: []string{"LIFEBOAT_SPOOL_MAX"}},
 		&cli.StringFlag{Name: "max-pin", Usage: "give up when a database was read for `TIME` at a stretch (default: 1h)", EnvVars: []string{"LIFEBOAT_MAX_PIN"}},
+		&cli.StringFlag{Name: "max-block", Usage: "let commits to a database in a rollback mode wait for up to `TIME` at a stretch (default: 2s)", EnvVars: []string{"LIFEBOAT_MAX_BLOCK"}},
 		&cli.StringFlag{Name: "max-wal-growth", Usage: "give up when its write-ahead log grew by `SIZE` meanwhile (default: 1GiB)", EnvVars: []string{"LIFEBOAT_MAX_WAL_GROWTH"}},
 	}
 }
@@ -30,6 +31,9 @@ func (s *session) spoolSettings(l *config.Local) error {
 	err := override(s, "spool-max", config.ParseSpool, &l.SpoolMax)
 	if err == nil {
 		err = override(s, "max-pin", config.ParseMaxPin, &l.MaxPin)
+	}
+	if err == nil {
+		err = override(s, "max-block", config.ParseMaxBlock, &l.MaxBlock)
 	}
 	if err == nil {
 		err = override(s, "max-wal-growth", config.ParseMaxWALGrowth, &l.MaxWALGrowth)

@@ -1,7 +1,9 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"time"
@@ -20,16 +22,22 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 		f := r.line(rel, fi, manifest.Regular)
 		f.Xattrs = attrs.list
 		same, err := r.unchangedDatabase(f, p)
+		if err == nil && !same && room.why == nil { // else what can be done for its writers was done
+			if p, room, err = r.c.t.letGo(r.ctx, r.c.Source.Name, r.abs(rel), p, r.reach); err != nil && n == 1 {
+				return r.unpinned(rel, err)
+			}
+		}
 		proof := proofOf(p)
 		if err == nil && !same {
 			err = r.pinned(f, p, n > 1)
 		}
-		at := p.At()
+		at, blocked, unbroken := p.At(), p.Blocked(), p.Unbroken()
 		r.c.t.unpin(p)
 		cut := room.release()
 		if err == nil {
 			r.c.seen.at(at)
 			r.judge(f)
+			r.heldUp(rel, blocked, unbroken, room.why)
 			r.keepXattrs(f, attrs)
 			r.links.add(fi, f)
 			if same {
@@ -38,12 +46,21 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 			return r.send(item{end: true, cut: cut, state: proof})
 		}
 		if errors.Is(err, sqlitedb.ErrChanged) && n < maxPins {
-			if p, room, err = r.pin(rel); err == nil {
+			room.why = nil
+			if p, err = r.pin(rel); err == nil {
 				continue
 			}
 		}
 		return r.failed(rel, err)
 	}
+}
+
+// unpinned ends a database of which nothing was handed on yet.
+func (r *reader) unpinned(rel string, err error) error {
+	if noRoom(err) {
+		return err
+	}
+	return r.gone(rel, err)
 }
 
 // pinned hands on the pages of a pinned database and what is found out about it in the same transaction.
@@ -107,7 +124,12 @@ func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
 	if grown, err := p.WALGrowth(); err == nil {
 		r.c.seen.walGrowth += grown
 	}
-	r.c.seen.pinTime(p.At(), time.Now(), p.BlocksCommits())
+	blocked := p.Blocked()
+	held := blocked
+	if p.Slices() == 0 {
+		held = max(held, time.Since(p.At()))
+	}
+	r.c.seen.pinTime(held, blocked)
 	f.SQLite.Integrity, f.SQLite.Detail = string(integrity), cut(detail, 1000)
 	sum := manifest.Hash(facts.SchemaSHA256)
 	f.SQLite.SchemaSHA256 = &sum
@@ -130,6 +152,18 @@ func (r *reader) judge(f *manifest.File) {
 		kind, detail = layout.ProblemCorrupt, cut(f.SQLite.Detail, 200)
 	}
 	r.c.t.problems.addDetail(kind, r.c.Source.Name, f.Path, detail)
+}
+
+// heldUp reports that writers had to wait for longer than they should. noCopy is why no copy was made, or nil.
+func (r *reader) heldUp(rel string, blocked time.Duration, unbroken bool, noCopy error) {
+	limit := cmp.Or(r.c.t.opts.MaxBlock, sqlitedb.DefaultMaxBlock)
+	text := fmt.Sprintf("commits had to wait for up to %s", blocked.Round(time.Millisecond))
+	switch {
+	case noCopy != nil:
+		r.problem(problemHeldUp, rel, fmt.Errorf("%s, until it was packed, since there is no room for a copy (%w); TMPDIR=DIR names another place for it", text, noCopy))
+	case unbroken && blocked > limit:
+		r.problem(problemHeldUp, rel, fmt.Errorf("%s, though max_block is %s, since they kept coming; WAL mode would end that", text, limit))
+	}
 }
 
 func cut(s string, n int) string {

@@ -80,12 +80,10 @@ func (s *instants) absent(t time.Time) {
 	}
 }
 
-// pinTime notes how long a pin was held, and whether commits had to wait for its end.
-func (s *instants) pinTime(from, to time.Time, blocks bool) {
-	s.longestPin = max(s.longestPin, to.Sub(from))
-	if blocks {
-		s.longestBlock = max(s.longestBlock, to.Sub(from))
-	}
+// pinTime notes how long a transaction on a database took, and for how long commits had to wait for its end.
+func (s *instants) pinTime(held, blocked time.Duration) {
+	s.longestPin = max(s.longestPin, held)
+	s.longestBlock = max(s.longestBlock, blocked)
 }
 
 // join adds what another source collected.

@@ -52,14 +52,23 @@ type pin struct {
 
 // pinOne pins a database and has the pin watched.
 func (t *take) pinOne(ctx context.Context, path string) (*sqlitedb.Pinned, error) {
-	p, err := sqlitedb.Pin(ctx, path, sqlitedb.Options{Scratch: t.scratch, Wait: t.opts.LockWait})
-	if err != nil || !p.Live() {
-		return p, err
+	var p *sqlitedb.Pinned
+	opts := sqlitedb.Options{Scratch: t.scratch, Wait: t.opts.LockWait, MaxBlock: t.opts.MaxBlock, Between: func() { t.watchPin(p, path) }}
+	var err error
+	if p, err = sqlitedb.Pin(ctx, path, opts); err == nil {
+		t.watchPin(p, path)
 	}
+	return p, err
+}
+
+// watchPin has a pin watched from now on, if it is one that somebody feels.
+func (t *take) watchPin(p *sqlitedb.Pinned, path string) {
 	t.pins.mu.Lock()
 	defer t.pins.mu.Unlock()
-	t.pins.held[p] = pin{path, t.opts.Now(), p.WatchWAL()}
-	return p, nil
+	delete(t.pins.held, p)
+	if p.Live() {
+		t.pins.held[p] = pin{path, t.opts.Now(), p.WatchWAL()}
+	}
 }
 
 // unpin ends a pin. It may be called again.
@@ -123,8 +132,12 @@ func (p *pins) check(opts Options) error {
 	return nil
 }
 
-// A room is what was set aside in the spool for a database under whose pin nobody can commit. The zero room is none.
-type room struct{ giveBack func() (cut bool) }
+// A room is what was set aside in the spool for a database under whose pin nobody can commit, since there is no room for a copy of it. The zero
+// room is none.
+type room struct {
+	giveBack func() (cut bool)
+	why      error // there is no copy
+}
 
 func (r *room) release() (cut bool) {
 	if r.giveBack == nil {
@@ -144,29 +157,57 @@ func (e *roomError) Unwrap() error { return e.error }
 // no fault of the source, so it is no problem of the snapshot but the failure of the capture.
 func noRoom(err error) bool { return errors.As(err, new(*roomError)) || diskspace.Full(err) }
 
-// pinWithRoom pins a database. One that nobody can commit to meanwhile gets room in the spool first, so that it need not wait for
-// any once it is pinned: quiet is called before, and with true if there must be no open archive either.
-func (t *take) pinWithRoom(ctx context.Context, source, path string, quiet func(cut bool) error) (p *sqlitedb.Pinned, got room, err error) {
+// letGo has a database copied that nobody can commit to while it is pinned, so that they can: see sqlitedb.Pinned.Detach. Where there is no room for
+// a copy, it is pinned until it was packed, and gets room in the spool before, so that it need not wait for any meanwhile. quiet is called before
+// that, and with true if there must be no open archive either. p is closed when that fails.
+func (t *take) letGo(ctx context.Context, source, path string, p *sqlitedb.Pinned, quiet func(cut bool) error) (_ *sqlitedb.Pinned, got room, err error) {
 	defer func() {
 		if err != nil {
+			t.unpin(p)
 			got.release()
 			got = room{}
 		}
 	}()
-	needs := t.spool != nil && inRollbackMode(path)
-	for {
-		if needs {
-			if got, err = t.roomFor(ctx, source, path, quiet); err != nil {
-				return nil, got, err
-			}
+	if !p.BlocksCommits() {
+		return p, got, nil
+	}
+	why := roomForCopy(t.scratch, p.Size())
+	if why == nil {
+		if why = p.Detach(ctx); why == nil {
+			t.watchPin(p, path)
+			return p, got, nil
 		}
-		p, err = t.pinOne(ctx, path)
-		if err != nil || needs || t.spool == nil || !p.BlocksCommits() {
+		if !diskspace.Full(why) {
+			return p, got, why
+		}
+	}
+	t.unpin(p)
+	if t.spool != nil {
+		if got, err = t.roomFor(ctx, source, path, quiet); err != nil {
 			return p, got, err
 		}
-		t.unpin(p) // its mode was changed just now
-		needs = true
 	}
+	got.why = why
+	again, err := t.pinOne(ctx, path)
+	if err != nil {
+		return p, got, err
+	}
+	return again, got, nil
+}
+
+// reserve is what a copy leaves free for all else that is put into the scratch directory, in bytes; or half of what there is, if that is less.
+const reserve = 64 << 20
+
+// roomForCopy returns a *diskspace.NotEnoughError if a copy of so many bytes should not be made. Where the system does not tell, it is tried.
+func roomForCopy(dir string, bytes int64) error {
+	free, err := diskspace.Free(dir)
+	if err != nil {
+		return nil
+	}
+	if need := bytes + min(reserve, free/2); need > free {
+		return &diskspace.NotEnoughError{Path: dir, Need: need, Free: free}
+	}
+	return nil
 }
 
 func (t *take) roomFor(ctx context.Context, source, path string, quiet func(cut bool) error) (room, error) {
@@ -181,13 +222,11 @@ func (t *take) roomFor(ctx context.Context, source, path string, quiet func(cut 
 	if err != nil {
 		return room{}, &roomError{fmt.Errorf("database %s: %w", path, err)}
 	}
-	return room{release}, nil
+	return room{giveBack: release}, nil
 }
 
 // pin pins a database that the walk met.
-func (r *reader) pin(rel string) (*sqlitedb.Pinned, room, error) {
-	return r.c.t.pinWithRoom(r.ctx, r.c.Source.Name, r.abs(rel), r.reach)
-}
+func (r *reader) pin(rel string) (*sqlitedb.Pinned, error) { return r.c.t.pinOne(r.ctx, r.abs(rel)) }
 
 // reach waits until the packer has taken all that was handed to it, and so does not wait for room.
 func (r *reader) reach(cut bool) error {
@@ -201,15 +240,4 @@ func (r *reader) reach(cut bool) error {
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)
 	}
-}
-
-func inRollbackMode(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var header [20]byte
-	n, _ := f.Read(header[:])
-	return sqlitedb.InRollbackMode(header[:n])
 }

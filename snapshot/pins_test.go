@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeboat/internal/snaptest"
+	"lifeboat/internal/sqlitedb"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/restore"
@@ -45,9 +46,18 @@ func (s *slowStore) take(spool *localstore.Spool) {
 // oneMiB is where archives end in these tests.
 const oneMiB = 1 << 20
 
-// A database whose writers cannot commit while it is read is not pinned before there is room for it: while the capture waits for the
-// network, they can. Once it is pinned, nothing is waited for.
+// Writers to a database with a rollback journal can commit while the capture waits for the network: it is copied first. Where there is no room for a
+// copy, it is not pinned before there is room for it in the spool, and once it is pinned, nothing is waited for.
 func TestRollbackJournalDoesNotWait(t *testing.T) {
+	t.Run("copied", func(t *testing.T) { waitForNetwork(t, t.TempDir(), false) })
+	t.Run("no room for a copy", func(t *testing.T) {
+		scratch := t.TempDir()
+		smallDisk(t, scratch, oneMiB)
+		waitForNetwork(t, scratch, true)
+	})
+}
+
+func waitForNetwork(t *testing.T, scratch string, noCopy bool) {
 	dir := t.TempDir()
 	for _, name := range []string{"a", "b"} {
 		snaptest.WriteFile(t, filepath.Join(dir, name), 4*oneMiB, snaptest.Random, uint64(name[0]))
@@ -72,7 +82,7 @@ func TestRollbackJournalDoesNotWait(t *testing.T) {
 		}
 		go store.take(spool)
 	}})
-	opts := snaptest.Fill(spool, snapshot.Options{Stored: store.stored, ArchiveLimit: oneMiB})
+	opts := snaptest.Fill(spool, snapshot.Options{Stored: store.stored, ArchiveLimit: oneMiB, Scratch: scratch})
 	res, err := snapshot.Take(t.Context(), []snapshot.Source{snaptest.Directory("d", dir)}, opts)
 	must(t, err)
 	if waits == 0 || !spool.Bypassed() {
@@ -81,10 +91,72 @@ func TestRollbackJournalDoesNotWait(t *testing.T) {
 	if res.Head.State != manifest.Complete || res.Head.Stats.WriterBlockMS > res.Head.Stats.PinMS {
 		t.Errorf("state %s, stats %+v", res.Head.State, res.Head.Stats)
 	}
+	if heldUp(t, res.Head, "c.db") != noCopy {
+		t.Errorf("problems %+v", res.Head.Problems)
+	}
+	snaptest.Empty(t, scratch)
 }
 
-// One that does not fit into the spool is not pinned at all, whether it is a source or in one, and the capture fails.
+// heldUp reports whether the only problem of a snapshot is that writers to this database had to wait. Any other is an error.
+func heldUp(t *testing.T, head *manifest.Head, name string) bool {
+	t.Helper()
+	for _, p := range head.Problems {
+		if p.Kind != "held_up" || p.Path != "d/"+name || head.ProblemCount != 1 {
+			t.Errorf("problem %+v", p)
+		}
+	}
+	return head.ProblemCount > 0
+}
+
+// Commits that keep coming are not kept waiting for longer than max_block but for the last look at the pages, and that is said.
+func TestHeldUp(t *testing.T) {
+	dir := t.TempDir()
+	app := database(t, filepath.Join(dir, "app.db"), 512, false)
+	_, err := app.Exec("PRAGMA synchronous=0; CREATE TABLE pair(a INTEGER, b INTEGER); INSERT INTO pair VALUES(0,0)")
+	must(t, err)
+	_, err = app.Exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<2) INSERT INTO t(body) SELECT randomblob(100000) FROM n")
+	must(t, err)
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				stopped <- nil
+				return
+			default:
+			}
+			if _, err := app.Exec("UPDATE pair SET a=a+1, b=b-1"); err != nil {
+				stopped <- err
+				return
+			}
+		}
+	}()
+	local := snaptest.Local(t)
+	res := snaptest.Take(t, local, snapshot.Options{MaxBlock: time.Nanosecond}, snaptest.Directory("d", dir))
+	close(stop)
+	must(t, <-stopped)
+	if !heldUp(t, res.Head, "app.db") || res.Head.State != manifest.Complete || !strings.Contains(res.Head.Problems[0].Detail, "max_block is 1ns") {
+		t.Errorf("state %s, problems %+v", res.Head.State, res.Head.Problems)
+	}
+	restored := snaptest.Restore(t, res.ID, restore.Options{}, local.Store)
+	if result, detail, err := sqlitedb.Check(t.Context(), filepath.Join(restored, "d", "app.db"), sqlitedb.Full); err != nil || result != sqlitedb.OK {
+		t.Errorf("%s, %v: %s", result, err, detail)
+	}
+	for f, err := range snaptest.Open(t, res.ID, local.Store).Files(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.SQLite != nil && f.SQLite.Read != "slices" {
+			t.Errorf("%s was read: %s", f.Path, f.SQLite.Read)
+		}
+	}
+}
+
+// One of which there is no room for a copy and that does not fit into the spool is not pinned while the network is waited for, whether it is a source or in
+// one: the capture fails.
 func TestRollbackJournalThatDoesNotFit(t *testing.T) {
+	scratch := t.TempDir()
+	smallDisk(t, scratch, oneMiB)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "app.db")
 	app := database(t, path, 4096, false)
@@ -93,7 +165,7 @@ func TestRollbackJournalThatDoesNotFit(t *testing.T) {
 	for _, source := range []snapshot.Source{snaptest.Directory("d", dir), {Name: "d", Path: path}} {
 		local := snaptest.Local(t)
 		spool := local.Spool(localstore.SpoolOptions{Max: 8 * oneMiB, Largest: oneMiB, Outlets: 1})
-		_, err = snapshot.Take(t.Context(), []snapshot.Source{source}, snaptest.Fill(spool, snapshot.Options{ArchiveLimit: oneMiB}))
+		_, err = snapshot.Take(t.Context(), []snapshot.Source{source}, snaptest.Fill(spool, snapshot.Options{ArchiveLimit: oneMiB, Scratch: scratch}))
 		var full *localstore.FullError
 		if !errors.As(err, &full) || full.Need < 10*oneMiB*9/10 || !strings.Contains(err.Error(), path) {
 			t.Errorf("Take = %v", err)

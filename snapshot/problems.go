@@ -24,6 +24,7 @@ const (
 	problemGrew       = "grew"                   // a file that was appended to
 	problemMetadata   = "metadata"               // extended attributes that could not be read
 	problemUnverified = "unverified"             // a database that only its application can read
+	problemHeldUp     = "held_up"                // a database whose writers could not commit for longer than they should
 	problemIntegrity  = "integrity"              // a database whose check could not be passed for sure
 )
 

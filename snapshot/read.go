@@ -376,20 +376,17 @@ func (r *reader) regular(rel string, open func() (*os.File, sight, error)) error
 
 // met captures a database that the walk met, and reports false if it is none after all.
 func (r *reader) met(rel string, fi fs.FileInfo, attrs xattrs) (bool, error) {
-	p, room, err := r.pin(rel)
+	p, err := r.pin(rel)
 	switch {
 	case errors.Is(err, sqlitedb.ErrNotDatabase):
 		return false, nil
-	case noRoom(err):
-		return true, err
 	case err != nil:
-		return true, r.gone(rel, err)
+		return true, r.unpinned(rel, err)
 	case !p.Is(fi): // SQLite goes by paths, and somebody may have put something else there
 		r.c.t.unpin(p)
-		room.release()
 		return true, errReplaced
 	}
-	return true, r.database(rel, fi, p, room, attrs)
+	return true, r.database(rel, fi, p, room{}, attrs)
 }
 
 // file opens the source that is one file. It was looked at by its path, and its name may be given to another at any time.

@@ -289,7 +289,8 @@ func checkFacts(t *testing.T, snap *layout.Snapshot) {
 		}
 		mode := map[bool]string{true: "wal", false: "delete"}[wal]
 		found := map[bool]string{true: "live-wal", false: "rollback"}[wal]
-		want := manifest.SQLite{PageSize: size, Pages: f.Size / int64(size), JournalMode: mode, Found: found, Read: "transaction", UserVersion: 7, Integrity: "ok",
+		read := map[bool]string{true: "transaction", false: "copy"}[wal]
+		want := manifest.SQLite{PageSize: size, Pages: f.Size / int64(size), JournalMode: mode, Found: found, Read: read, UserVersion: 7, Integrity: "ok",
 			Tables: []manifest.TableRows{{Name: "t", Rows: 2001}}, SchemaSHA256: s.SchemaSHA256}
 		if diff := cmp.Diff(want, *s); diff != "" || s.SchemaSHA256 == nil {
 			t.Errorf("%s: %s", f.Path, diff)

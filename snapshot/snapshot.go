@@ -88,6 +88,9 @@ type Options struct {
 	// with a *PinLimitError. 0 means DefaultMaxPin and DefaultMaxWALGrowth.
 	MaxPin       time.Duration
 	MaxWALGrowth int64 // bytes
+	// How long writers to a database in a rollback mode may be kept from committing at a stretch; 0 means sqlitedb.DefaultMaxBlock. Where it must be
+	// longer, that is a problem in the head.
+	MaxBlock time.Duration
 
 	ArchiveLimit int64 // where an archive ends; see archive.Options
 
@@ -199,7 +202,7 @@ type capture struct {
 	info     fs.FileInfo
 	kind     manifest.SourceType
 	pinned   *sqlitedb.Pinned // of a source that is a database
-	room     room             // for that, if it blocks its writers
+	room     room             // for that, if it blocks its writers still
 	excludes *excludes
 	writer   *archive.Writer
 	draft    *draft
@@ -289,31 +292,50 @@ func isDatabase(path string) (bool, error) {
 	return sqlitedb.BeginsDatabase(f), nil
 }
 
-// pin pins the databases that are sources, one directly after the other, so that they lie close together in time.
+// pin pins the databases that are sources, one directly after the other, so that they lie close together in time; and then lets those go that wait
+// for it.
 func (t *take) pin(ctx context.Context) error {
 	for _, c := range t.captures {
 		if c.kind != manifest.SQLiteSource {
 			continue
 		}
-		p, room, err := t.pinWithRoom(ctx, c.Source.Name, c.Source.Path, func(bool) error { return nil })
-		c.room = room
+		p, err := t.pinOne(ctx, c.Source.Path)
 		if errors.Is(err, sqlitedb.ErrNotDatabase) {
 			c.kind = manifest.FileSource // it begins like one, and is none; its bytes are what there is
 			continue
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err == nil {
+			c.pinned = p
+		} else if err = c.notPinned(ctx, err); err != nil {
+			return err
 		}
-		if noRoom(err) {
-			return fmt.Errorf("source %s: %w", c.Source.Name, err) // that is ours, and no fault of the source
-		}
-		if err != nil {
-			c.err = err
-			t.problems.add(whyUnread(err), c.Source.Name, c.path("."), err)
+	}
+	for _, c := range t.captures {
+		if c.pinned == nil {
 			continue
 		}
-		c.pinned = p
+		p, room, err := t.letGo(ctx, c.Source.Name, c.Source.Path, c.pinned, func(bool) error { return nil })
+		c.pinned, c.room = p, room
+		if err == nil {
+			continue
+		}
+		if c.pinned, err = nil, c.notPinned(ctx, err); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// notPinned notes why there is nothing of a database that is a source, or returns what ends the capture.
+func (c *capture) notPinned(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if noRoom(err) {
+		return fmt.Errorf("source %s: %w", c.Source.Name, err) // that is ours, and no fault of the source
+	}
+	c.err = err
+	c.t.problems.add(whyUnread(err), c.Source.Name, c.path("."), err)
 	return nil
 }
 

@@ -78,12 +78,13 @@ type Local struct {
 
 	SpoolMax     Size     `yaml:"spool_max,omitempty" json:"spool_max,omitempty"`           // of what waits here for a remote; 0 means most of what is free
 	MaxPin       Duration `yaml:"max_pin,omitempty" json:"max_pin,omitempty"`               // how long a database may be pinned
+	MaxBlock     Duration `yaml:"max_block,omitempty" json:"max_block,omitempty"`           // how long writers in a rollback mode may be kept from committing at a stretch
 	MaxWALGrowth Size     `yaml:"max_wal_growth,omitempty" json:"max_wal_growth,omitempty"` // by how much its log may grow meanwhile
 }
 
 // Default returns the configuration that holds when there is no file, and that a file adds to.
 func Default() *Config {
-	return &Config{Local: Local{Keep: 1, MaxPin: Duration(time.Hour), MaxWALGrowth: 1 << 30}}
+	return &Config{Local: Local{Keep: 1, MaxPin: Duration(time.Hour), MaxBlock: Duration(2 * time.Second), MaxWALGrowth: 1 << 30}}
 }
 
 // ErrNoApp says that nothing names the application.

@@ -139,6 +139,7 @@ func (p *parser) local(n *yaml.Node) {
 		field{"keep", p.count("keep", &l.Keep)},
 		field{"spool_max", quantity(p.reader, "spool_max", ParseSpool, &l.SpoolMax)},
 		field{"max_pin", quantity(p.reader, "max_pin", ParseMaxPin, &l.MaxPin)},
+		field{"max_block", quantity(p.reader, "max_block", ParseMaxBlock, &l.MaxBlock)},
 		field{"max_wal_growth", quantity(p.reader, "max_wal_growth", ParseMaxWALGrowth, &l.MaxWALGrowth)},
 	)
 	if l.Dir != "" {

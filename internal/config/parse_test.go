@@ -45,7 +45,7 @@ remotes:
     stall: 90s
   - url: file:///mnt/disk/vw
   - url: backups
-local: {dir: store, keep: 3, spool_max: 10GiB, max_pin: 90m}
+local: {dir: store, keep: 3, spool_max: 10GiB, max_pin: 90m, max_block: 500ms}
 limits: {upload: 1.5MiB, download: 10M/s, concurrency: 2, memory: 96 MiB}
 `)
 	if err != nil {
@@ -67,7 +67,7 @@ limits: {upload: 1.5MiB, download: 10M/s, concurrency: 2, memory: 96 MiB}
 			{Name: "vw", URL: "file:///mnt/disk/vw"},
 			{Name: "backups", URL: at("etc", "backups")},
 		},
-		Local:  config.Local{Dir: at("etc", "store"), Keep: 3, SpoolMax: 10 << 30, MaxPin: config.Duration(90 * time.Minute), MaxWALGrowth: 1 << 30},
+		Local:  config.Local{Dir: at("etc", "store"), Keep: 3, SpoolMax: 10 << 30, MaxPin: config.Duration(90 * time.Minute), MaxBlock: config.Duration(time.Second / 2), MaxWALGrowth: 1 << 30},
 		Limits: config.Limits{Upload: 3 << 19, Download: 10_000_000, Concurrency: 2, Memory: 96 << 20},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -144,6 +144,7 @@ func TestProblems(t *testing.T) {
 		{"too many at once", "limits: {concurrency: 65}\n", []string{`1:23: concurrency: "65": want how many archives are on their way at once, from 1 to 64`}},
 		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local, limits`}},
 		{"a spool without a unit", "local: {spool_max: 10}\n", []string{"1:20: spool_max: 10: want 8MiB or more"}},
+		{"no lock at all", "local: {max_block: 0s}\n", []string{"1:20: max_block: 0s: want more than nothing: a database cannot be read without it"}},
 		{"no pin at all", "local: {max_pin: 0s}\n", []string{"1:18: max_pin: 0s: want more than nothing: a database cannot be read without it"}},
 		{"no growth at all", "local: {max_wal_growth: 0}\n", []string{"1:25: max_wal_growth: 0: want more than nothing: a database cannot be read without it"}},
 		{"negative keep", "local: {keep: -1}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},

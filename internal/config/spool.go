@@ -28,6 +28,15 @@ func ParseMaxPin(text string) (Duration, error) {
 	return d, err
 }
 
+// ParseMaxBlock reads how long writers may be kept from committing at a stretch.
+func ParseMaxBlock(text string) (Duration, error) {
+	d, err := ParseDuration(text)
+	if err == nil && d <= 0 {
+		return 0, fmt.Errorf("%s: %w", text, errNoLimit)
+	}
+	return d, err
+}
+
 // ParseMaxWALGrowth reads by how much the log of a database may grow while it is pinned.
 func ParseMaxWALGrowth(text string) (Size, error) {
 	n, err := ParseSize(text)

@@ -20,7 +20,7 @@ type FileLook struct {
 // that does not follow: the system has no time of change, one of the files was changed so shortly before that a later change could have the
 // same time, or the database had to be recovered first.
 func (p *Pinned) Before() (looks Looks, proof bool) {
-	return p.looks, p.staged == "" && p.looks.Main.rests(p.looks.at) && (p.looks.WAL == FileLook{} || p.looks.WAL.rests(p.looks.at))
+	return p.looks, (p.staged == "" || p.slices > 0 && !p.moved) && p.looks.Main.rests(p.looks.at) && (p.looks.WAL == FileLook{} || p.looks.WAL.rests(p.looks.at))
 }
 
 // Now returns what stat tells now.

@@ -29,12 +29,6 @@ func IsLog(header []byte) bool {
 	return len(header) >= 4 && string(header[:3]) == "\x37\x7f\x06" && header[3]&^1 == 0x82
 }
 
-// InRollbackMode reports whether a file that begins with these bytes is a database whose writers cannot commit while
-// somebody reads. 20 bytes decide; a database that is being converted may be in the other mode a moment later.
-func InRollbackMode(header []byte) bool {
-	return len(header) >= 20 && IsDatabase(header) && header[19] != walVersion
-}
-
 // sidecars are the suffixes of the files that SQLite keeps beside a database.
 var sidecars = [...]string{"-wal", "-shm", "-journal"}
 
