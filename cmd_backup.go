@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"lifeboat/manifest"
 	"lifeboat/remote"
 	"lifeboat/snapshot"
+	"lifeboat/transfer"
 )
 
 const backupHelp = `Captures the PATHs, or else the sources of lifeboat.yaml, while they are in use,
@@ -52,6 +54,8 @@ func createFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "exclude-file", Usage: "read patterns from `FILE`, one a line; may be repeated"},
 		&cli.BoolFlag{Name: "exclude-caches", Usage: "leave out what is in directories that have a CACHEDIR.TAG"},
 		&cli.BoolFlag{Name: "one-file-system", Usage: "leave out what is mounted below a PATH"},
+		&cli.BoolFlag{Name: "full", Usage: "store everything again, and lean on no snapshot before"},
+		&cli.BoolFlag{Name: "rehash", Usage: "read also what is proved to be unchanged"},
 		memoryFlag(),
 		waitFlag(),
 	}, spoolFlags()...)
@@ -118,22 +122,30 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	defer spool.Abandon(ctx)
-	sending := startSending(ctx, w, spool, s.limits.Concurrency)
-	defer sending.abandon()
-	res, err := s.capture(ctx, sources, meter, snapshot.Options{
-		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
-		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
-		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
-	})
+	l, err := s.lean(ctx, w, listed, spool, len(omitted) > 0)
 	if err != nil {
 		return err
 	}
+	defer l.close()
+	sending := startSending(ctx, w, spool, transfer.Options{Concurrency: s.limits.Concurrency, Always: s.c.Bool("full")})
+	defer sending.abandon()
+	res, err := s.capture(ctx, sources, meter, l.options(snapshot.Options{
+		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
+		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
+		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
+	}, spool, s.c.Bool("rehash"), began))
+	if err != nil {
+		return err
+	}
+	s.keepBase(w, l, res)
 	if err := w.local.RememberRoots(rootsOf(sources)); err != nil {
 		s.warn("a restore in place will not know where the sources lie: %v", err)
 	}
 	report := newBackupReport(res, w.local)
 	if spool.Bypassed() {
-		report.notLocal(spool.Room())
+		report.notLocal(fmt.Sprintf("the spool has room for %s", size(spool.Room())))
+	} else if spool.Away() {
+		report.notLocal("what it has in common with earlier snapshots is only at the remotes")
 	}
 	report.alone = pushing && len(cfg.Remotes) == 0
 	meter.Begin("send", 0)

@@ -22,15 +22,13 @@ type sending struct {
 	cancel  context.CancelFunc
 }
 
-func startSending(ctx context.Context, w *writable, spool *localstore.Spool, concurrency int) *sending {
+func startSending(ctx context.Context, w *writable, spool *localstore.Spool, opts transfer.Options) *sending {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &sending{cancel: cancel}
 	for i, r := range w.remotes {
-		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, transfer.Options{
-			Concurrency: concurrency,
-			Sent:        func(h manifest.Hash) { spool.Sent(i, h) },
-			Failed:      func(err error) { spool.Broken(i, fmt.Errorf("push to %s: %w", r.name, err)) },
-		}))
+		opts.Sent = func(h manifest.Hash) { spool.Sent(i, h) }
+		opts.Failed = func(err error) { spool.Broken(i, fmt.Errorf("push to %s: %w", r.name, err)) }
+		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, opts))
 	}
 	return s
 }

@@ -41,10 +41,10 @@ func newBackupReport(res *snapshot.Result, local *localstore.Store) *backupRepor
 		Places: []placeName{{"local", local.Path()}}}
 }
 
-// notLocal says that the snapshot is not in the local store, which had too little room.
-func (r *backupReport) notLocal(room int64) {
+// notLocal says why the snapshot is not in the local store.
+func (r *backupReport) notLocal(why string) {
 	r.Places = []placeName{}
-	r.NotLocal = fmt.Sprintf("the spool has room for %s", size(room))
+	r.NotLocal = why
 }
 
 // finishBackup reports, and turns what is missing into an exit code.

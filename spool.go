@@ -63,8 +63,8 @@ func (s *session) spool(ctx context.Context, w *writable, cfg *config.Config, c 
 		s.note("space is short: dropped the local copy of %s, which a remote has", id.Stamp)
 	}}
 	opts.Shed = shedder.Shed
-	if last != nil {
-		opts.Ratio = min(1, float64(last.Stats.StoredBytes)/float64(last.Stats.Bytes))
+	if last != nil && last.Stats.NewBytes > 0 {
+		opts.Ratio = min(1, float64(last.Stats.StoredBytes)/float64(last.Stats.NewBytes))
 	}
 	room, err := s.roomFor(ctx, w, cfg, elsewhere, &opts)
 	if err != nil {

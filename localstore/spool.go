@@ -59,6 +59,7 @@ type Spool struct {
 	broken   []error // by outlet: why it takes no more
 	shed     bool    // there is nothing left to shed
 	letGo    bool    // an archive that was sent is no longer here
+	away     bool    // the snapshot uses archives that are not here
 	done     bool    // committed
 }
 
@@ -320,6 +321,22 @@ func (s *Spool) tell() {
 // ArchiveLimit returns where the archives of this spool should end.
 func (s *Spool) ArchiveLimit() int64 { return s.opts.Largest }
 
+// Lean says that the snapshot may use archives that are here already. They are not dropped before it is committed.
+func (s *Spool) Lean(here []manifest.Hash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range here {
+		s.own[h] = true
+	}
+}
+
+// LeansAway says that the snapshot uses archives that are not here, so that it is not whole here.
+func (s *Spool) LeansAway() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = true
+}
+
 // Estimate returns how much room a number of captured bytes are likely to need.
 func (s *Spool) Estimate(captured int64) int64 {
 	return int64(float64(captured)*s.opts.Ratio*1.05) + 64<<10
@@ -410,7 +427,7 @@ func (s *Spool) Commit(ctx context.Context, id manifest.ID, stored []byte) error
 	s.mu.Lock()
 	s.done = true // whatever comes of it: a manifest may be there though the answer is an error, and then its archives must be
 	commit := s.store.Commit
-	if s.letGo {
+	if s.letGo || s.away {
 		commit = s.store.Owe
 	}
 	s.mu.Unlock()
@@ -422,6 +439,13 @@ func (s *Spool) Bypassed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.letGo
+}
+
+// Away reports whether the snapshot uses archives that are not here, so that it is not whole here either.
+func (s *Spool) Away() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away
 }
 
 // Abandon removes the archives of a snapshot that was not committed, for nobody will ask for them. After Commit it does nothing.

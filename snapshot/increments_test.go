@@ -3,6 +3,7 @@
 package snapshot_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -35,7 +36,11 @@ func newChain(t *testing.T, sources ...snapshot.Source) *chain {
 func (c *chain) take(opts snapshot.Options) *snapshot.Result {
 	c.t.Helper()
 	c.at = c.at.Add(time.Minute)
-	opts.Stamp, opts.NextBase = manifest.StampOf(c.at), c.base+".next"
+	next, err := os.Create(c.base + ".next")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	opts.Stamp, opts.NextBase = manifest.StampOf(c.at), next
 	if len(c.all) > 0 {
 		b, err := snapshot.OpenBase(c.base)
 		if err != nil {
@@ -49,8 +54,8 @@ func (c *chain) take(opts snapshot.Options) *snapshot.Result {
 		opts.Base = b
 	}
 	res := snaptest.Take(c.t, c.local, opts, c.sources...)
-	if res.NextBase != nil {
-		c.t.Fatal(res.NextBase)
+	if err := errors.Join(res.NextBase, next.Close()); err != nil {
+		c.t.Fatal(err)
 	}
 	if err := os.Rename(c.base+".next", c.base); err != nil {
 		c.t.Fatal(err)

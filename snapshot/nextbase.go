@@ -8,18 +8,14 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 
 	"lifeboat/archive"
 	"lifeboat/manifest"
 )
 
 // writeBase writes what the next snapshot will be compared with.
-func (t *take) writeBase(path string, id manifest.ID, head *manifest.Head, stored []byte) error {
-	w, err := newBaseWriter(path, t.archives, head)
-	if err != nil {
-		return err
-	}
+func (t *take) writeBase(out io.Writer, id manifest.ID, head *manifest.Head, stored []byte) error {
+	w := newBaseWriter(out, t.archives, head)
 	for _, c := range t.captured {
 		name := c.names()
 		w.begin(c.Source.Name)
@@ -28,8 +24,7 @@ func (t *take) writeBase(path string, id manifest.ID, head *manifest.Head, store
 				err = w.add(r, name)
 			}
 			if err != nil {
-				w.discard()
-				return fmt.Errorf("write %s: %w", path, err)
+				return err
 			}
 		}
 	}
@@ -44,15 +39,12 @@ func (t *take) writeBase(path string, id manifest.ID, head *manifest.Head, store
 	if b := t.opts.Base; b != nil && !t.opts.ReadAll {
 		c.ReadAll = b.ReadAll
 	}
-	if err := w.finish(c); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return w.finish(c)
 }
 
 // A baseWriter writes a base.
 type baseWriter struct {
-	file     *os.File
+	out      io.Writer
 	buf      *bufio.Writer
 	digest   hash.Hash
 	off      int64
@@ -65,13 +57,9 @@ type baseWriter struct {
 }
 
 // newBaseWriter begins a base of a snapshot whose files use these archives.
-func newBaseWriter(path string, archives []*manifest.Archive, head *manifest.Head) (*baseWriter, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	w := &baseWriter{file: f, digest: sha256.New(), index: map[manifest.Hash]int{}}
-	w.buf = bufio.NewWriterSize(io.MultiWriter(f, w.digest), 256<<10)
+func newBaseWriter(out io.Writer, archives []*manifest.Archive, head *manifest.Head) *baseWriter {
+	w := &baseWriter{out: out, digest: sha256.New(), index: map[manifest.Hash]int{}}
+	w.buf = bufio.NewWriterSize(io.MultiWriter(out, w.digest), 256<<10)
 	for _, a := range archives {
 		w.archive(a)
 	}
@@ -84,7 +72,7 @@ func newBaseWriter(path string, archives []*manifest.Archive, head *manifest.Hea
 			w.archives[roots[p.Archive]].Alive += p.Len
 		}
 	}
-	return w, nil
+	return w
 }
 
 func (w *baseWriter) archive(a *manifest.Archive) int {
@@ -95,11 +83,6 @@ func (w *baseWriter) archive(a *manifest.Archive) int {
 		w.archives = append(w.archives, BaseArchive{Archive: *a})
 	}
 	return i
-}
-
-func (w *baseWriter) discard() {
-	w.file.Close()
-	os.Remove(w.file.Name())
 }
 
 // begin begins the records of a source.
@@ -139,13 +122,8 @@ func (w *baseWriter) addMap(m manifest.Map) {
 	w.maps = append(w.maps, baseMap{Archive: i, Off: m.Off, Len: m.Len, SHA256: m.SHA256})
 }
 
-// finish writes the table of contents.
-func (w *baseWriter) finish(c contents) (err error) {
-	defer func() {
-		if err != nil {
-			w.discard()
-		}
-	}()
+// finish writes the table of contents and the digest.
+func (w *baseWriter) finish(c contents) error {
 	c.Format, c.Sections, c.Maps, c.Archives = baseFormat, w.sections, w.maps, w.archives
 	data, err := json.Marshal(c)
 	if err != nil {
@@ -160,8 +138,6 @@ func (w *baseWriter) finish(c contents) (err error) {
 	if err := w.buf.Flush(); err != nil {
 		return err
 	}
-	if _, err := w.file.Write(w.digest.Sum(nil)); err != nil {
-		return err
-	}
-	return w.file.Close()
+	_, err = w.out.Write(w.digest.Sum(nil))
+	return err
 }

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,9 +77,8 @@ type Options struct {
 	ReadAll bool
 	// Leans is told before the commit which archives of the base the snapshot uses.
 	Leans func(archives []*manifest.Archive)
-	// NextBase is the path of a file to which is written what the next snapshot is compared with; "" for none. It is written after the
-	// commit, and that it cannot be is no failure.
-	NextBase string
+	// NextBase, if set, is where what the next snapshot is compared with is written, after the commit. That it cannot be is no failure.
+	NextBase io.Writer
 
 	Target Target
 	Stored func(a *manifest.Archive) error // told of each archive once it is stored; see archive.Options
@@ -168,7 +168,7 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 		return nil, fmt.Errorf("commit snapshot %s: %w", id.Stamp, err)
 	}
 	res := &Result{ID: id, Head: head}
-	if t.opts.NextBase != "" {
+	if t.opts.NextBase != nil {
 		res.NextBase = t.writeBase(t.opts.NextBase, id, head, stored)
 	}
 	return res, nil

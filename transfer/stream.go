@@ -105,11 +105,11 @@ func (s *Stream) work() error {
 		if !ok {
 			return context.Cause(s.ctx)
 		}
-		info, err := s.to.Stat(s.ctx, layout.ArchiveKey(a.SHA256))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		there, err := s.has(a)
+		if err != nil {
 			return err
 		}
-		if err == nil && info.Size == a.Size {
+		if there {
 			s.sent(a)
 			continue
 		}
@@ -121,6 +121,18 @@ func (s *Stream) work() error {
 		}
 		s.sent(a)
 	}
+}
+
+// has reports whether an archive need not be sent.
+func (s *Stream) has(a publish.Need) (bool, error) {
+	if s.opts.Always {
+		return false, nil
+	}
+	info, err := s.to.Stat(s.ctx, layout.ArchiveKey(a.SHA256))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.Size == a.Size, err
 }
 
 func (s *Stream) sent(a publish.Need) {

@@ -34,6 +34,8 @@ type Options struct {
 	Plan        func(bytes int64) // told how many stored bytes will be copied; again, if more turn out to be needed
 	Progress    func(bytes int64) // told of each archive that was copied; calls come from several goroutines
 
+	Always bool // a Stream sends also what is there already, so that it is whole there, and young
+
 	// A Stream tells of each archive that is in the other store, whether it was copied or was there, and once of its failure, after
 	// which it sends nothing more. Calls come from several goroutines.
 	Sent   func(h manifest.Hash)

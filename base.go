@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"lifeboat/internal/durable"
+	"lifeboat/internal/layout"
+	"lifeboat/localstore"
+	"lifeboat/manifest"
+	"lifeboat/snapshot"
+)
+
+// readAllAfter is how long a backup trusts what it proves without reading. Disks forget.
+const readAllAfter = 30 * 24 * time.Hour
+
+// A leaning is what a new snapshot is compared with, and where the archives are that it may lean on.
+type leaning struct {
+	base *snapshot.Base // nil for nothing
+	here map[manifest.Hash]int64
+	next *durable.File // the base of the snapshot after it; nil for none
+}
+
+func (l *leaning) close() {
+	l.base.Close()
+	if l.next != nil {
+		l.next.Discard()
+	}
+}
+
+// lean decides what a new snapshot is compared with. That there is nothing is no failure: everything is stored.
+func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spool *localstore.Spool, partly bool) (l *leaning, err error) {
+	l = &leaning{}
+	if !partly { // else the sources that are left out now would have no base the next time
+		if l.next, err = w.local.NextBase(); err != nil {
+			s.detail("the next backup will have nothing to be compared with: %v", err)
+		}
+	}
+	if s.c.Bool("full") {
+		return l, nil
+	}
+	if l.base, err = snapshot.OpenBase(w.local.BasePath()); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.detail("everything is stored again: %v", err)
+		}
+		return l, nil
+	}
+	if err := s.findArchives(ctx, w, c, l); err != nil {
+		l.close()
+		return nil, err
+	}
+	var here []manifest.Hash
+	for i := range l.base.Archives {
+		a := &l.base.Archives[i]
+		if l.here[a.SHA256] == a.Size {
+			here = append(here, a.SHA256)
+		}
+	}
+	spool.Lean(here)
+	return l, nil
+}
+
+// findArchives says which archives of the base may be leaned on: those that are here, since the remotes will get them from here, and those
+// that every remote has by a snapshot that it lists. A remote that does not answer now has what it had.
+func (s *session) findArchives(ctx context.Context, w *writable, c *layout.Catalog, l *leaning) error {
+	var err error
+	if l.here, err = archivesAt(ctx, w.local.Store); err != nil {
+		return err
+	}
+	everywhere := len(w.remotes) > 0
+	owed, err := s.isOwedStill(ctx, w, l.base.ID)
+	if err != nil {
+		return err
+	}
+	if len(w.late)+len(w.failed) > 0 {
+		everywhere = everywhere && !owed
+	}
+	var there []map[manifest.Hash]int64
+	for _, r := range w.remotes {
+		if !lists(c, r.Store, l.base.ID) {
+			everywhere = false
+		}
+		if !everywhere {
+			break
+		}
+		list, err := archivesAt(ctx, r.Store)
+		if err != nil {
+			s.detail("what %s has is not known, so nothing is leaned on that is not here: %v", r.name, err)
+			everywhere = false
+			break
+		}
+		there = append(there, list)
+	}
+	l.base.LeanOn(func(a *snapshot.BaseArchive) bool {
+		if l.here[a.SHA256] == a.Size {
+			return true
+		}
+		for _, list := range there {
+			if list[a.SHA256] != a.Size {
+				return false
+			}
+		}
+		return everywhere
+	})
+	return nil
+}
+
+func (s *session) isOwedStill(ctx context.Context, w *writable, id manifest.ID) (bool, error) {
+	_, owed, err := w.local.Owed(ctx)
+	return isOwed(owed, id), err
+}
+
+// lists reports whether a place lists a snapshot.
+func lists(c *layout.Catalog, store layout.Store, id manifest.ID) bool {
+	for _, place := range c.Where(id) {
+		if place == store {
+			return true
+		}
+	}
+	return false
+}
+
+func archivesAt(ctx context.Context, store layout.Store) (map[manifest.Hash]int64, error) {
+	list := map[manifest.Hash]int64{}
+	for a, err := range store.ListArchives(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		list[a.SHA256] = a.Size
+	}
+	return list, nil
+}
+
+// options completes the options of a capture.
+func (l *leaning) options(opts snapshot.Options, spool *localstore.Spool, readAll bool, now time.Time) snapshot.Options {
+	opts.Base = l.base
+	opts.ReadAll = readAll || l.base != nil && now.Sub(l.base.ReadAll) > readAllAfter
+	if l.next != nil {
+		opts.NextBase = l.next
+	}
+	opts.Leans = func(archives []*manifest.Archive) {
+		for _, a := range archives {
+			if l.here[a.SHA256] != a.Size {
+				spool.LeansAway()
+				return
+			}
+		}
+	}
+	return opts
+}
+
+// keepBase keeps what the next snapshot is compared with.
+func (s *session) keepBase(w *writable, l *leaning, res *snapshot.Result) {
+	if l.next == nil {
+		return
+	}
+	err := res.NextBase
+	if err == nil {
+		err = w.local.KeepBase(l.next)
+	}
+	if err != nil {
+		s.detail("the next backup will be compared with an older one, or with nothing: %v", err)
+	}
+}
