@@ -1,9 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"io/fs"
+	"fmt"
+	"slices"
 	"time"
 
 	"lifeboat/internal/durable"
@@ -41,10 +42,7 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 	if s.c.Bool("full") {
 		return l, nil
 	}
-	if l.base, err = snapshot.OpenBase(w.local.BasePath()); err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			s.detail("everything is stored again: %v", err)
-		}
+	if l.base = s.openBase(ctx, w, c); l.base == nil {
 		return l, nil
 	}
 	if err := s.findArchives(ctx, w, c, l); err != nil {
@@ -60,6 +58,74 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 	}
 	spool.Lean(here)
 	return l, nil
+}
+
+// openBase opens the base. One that is lost, or not of a snapshot that is listed, is made anew from what is stored.
+func (s *session) openBase(ctx context.Context, w *writable, c *layout.Catalog) *snapshot.Base {
+	base, err := snapshot.OpenBase(w.local.BasePath())
+	if err == nil && len(c.Where(base.ID)) == 0 {
+		if owed, owedErr := s.isOwedStill(ctx, w, base.ID); owedErr == nil && owed {
+			return base
+		}
+		base.Close()
+		err = fmt.Errorf("%s: it is of snapshot %s, which is not there", w.local.BasePath(), base.ID.Stamp)
+	}
+	if err == nil {
+		return base
+	}
+	id, ok := s.newestBackup(ctx, c)
+	if !ok {
+		return nil
+	}
+	s.note("what the last snapshot stored is read from its archives' indexes, since this machine does not remember it")
+	s.detail("%v", err)
+	if base, err = s.rebuildBase(ctx, w, c, id); err != nil {
+		s.detail("everything is stored again: %v", err)
+		return nil
+	}
+	return base
+}
+
+// newestBackup returns the newest snapshot that a new one may be compared with.
+func (s *session) newestBackup(ctx context.Context, c *layout.Catalog) (manifest.ID, bool) {
+	for _, id := range slices.Backward(c.IDs) {
+		if id.Stamp.Time().After(s.now().Add(maxFuture)) {
+			continue
+		}
+		if head, err := c.Head(ctx, id); err == nil && head.Kind == manifest.Backup {
+			return id, true
+		}
+	}
+	return manifest.ID{}, false
+}
+
+func (s *session) rebuildBase(ctx context.Context, w *writable, c *layout.Catalog, id manifest.ID) (*snapshot.Base, error) {
+	places := c.Where(id)
+	slices.SortStableFunc(places, func(a, b layout.Store) int { return cmp.Compare(order(a, w), order(b, w)) })
+	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, places...)
+	if err != nil {
+		return nil, err
+	}
+	f, err := w.local.NextBase()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Discard()
+	if err := snapshot.RebuildBase(ctx, snap, f); err != nil {
+		return nil, err
+	}
+	if err := w.local.KeepBase(f); err != nil {
+		return nil, err
+	}
+	return snapshot.OpenBase(w.local.BasePath())
+}
+
+// order puts the local store before the remotes.
+func order(store layout.Store, w *writable) int {
+	if store == w.local.Store {
+		return 0
+	}
+	return 1
 }
 
 // findArchives says which archives of the base may be leaned on: those that are here, since the remotes will get them from here, and those

@@ -90,9 +90,8 @@ func (w *baseWriter) begin(source string) {
 	w.sections = append(w.sections, section{Source: source, Off: w.off})
 }
 
-// add appends a record, whose archives name names.
+// add appends a record of a draft, whose archives name names.
 func (w *baseWriter) add(r record, name func(ordinal int) manifest.Hash) error {
-	s := &w.sections[len(w.sections)-1]
 	w.places = w.places[:0]
 	for _, at := range r.Places {
 		if at.Archive != zeros {
@@ -100,13 +99,23 @@ func (w *baseWriter) add(r record, name func(ordinal int) manifest.Hash) error {
 			if !ok {
 				return fmt.Errorf("archive %s is not among those of the snapshot", name(at.Archive))
 			}
-			w.archives[i].Source = s.Source
-			w.archives[i].Alive += at.Len
 			at.Archive = i
 		}
 		w.places = append(w.places, at)
 	}
 	r.Places = w.places
+	return w.write(r)
+}
+
+// write appends a record, whose archives are those of the base.
+func (w *baseWriter) write(r record) error {
+	s := &w.sections[len(w.sections)-1]
+	for _, at := range r.Places {
+		if at.Archive != zeros {
+			w.archives[at.Archive].Source = s.Source
+			w.archives[at.Archive].Alive += at.Len
+		}
+	}
 	b, err := w.enc.record(r)
 	if err == nil {
 		_, err = w.buf.Write(b)
