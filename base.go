@@ -9,6 +9,7 @@ import (
 
 	"lifeboat/internal/durable"
 	"lifeboat/internal/layout"
+	"lifeboat/internal/publish"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/snapshot"
@@ -45,7 +46,7 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 	if l.base = s.openBase(ctx, w, c); l.base == nil {
 		return l, nil
 	}
-	if err := s.findArchives(ctx, w, c, l); err != nil {
+	if err := s.findArchives(ctx, w, l); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -129,42 +130,43 @@ func order(store layout.Store, w *writable) int {
 }
 
 // findArchives says which archives of the base may be leaned on: those that are here, since the remotes will get them from here, and those
-// that every remote has by a snapshot that it lists. A remote that does not answer now has what it had.
-func (s *session) findArchives(ctx context.Context, w *writable, c *layout.Catalog, l *leaning) error {
+// that may be leaned on at every remote. A remote that does not answer now has what it had.
+func (s *session) findArchives(ctx context.Context, w *writable, l *leaning) error {
 	var err error
 	if l.here, err = archivesAt(ctx, w.local.Store); err != nil {
 		return err
 	}
-	everywhere := len(w.remotes) > 0
 	owed, err := s.isOwedStill(ctx, w, l.base.ID)
 	if err != nil {
 		return err
 	}
-	if len(w.late)+len(w.failed) > 0 {
-		everywhere = everywhere && !owed
+	everywhere := len(w.remotes) > 0 && (len(w.late)+len(w.failed) == 0 || !owed)
+	if !slices.ContainsFunc(l.base.Archives, func(a snapshot.BaseArchive) bool { return l.here[a.SHA256] != a.Size }) {
+		everywhere = false // nobody will be asked
 	}
-	var there []map[manifest.Hash]int64
+	var there []*publish.Present
 	for _, r := range w.remotes {
-		if !lists(c, r.Store, l.base.ID) {
-			everywhere = false
-		}
 		if !everywhere {
 			break
 		}
-		list, err := archivesAt(ctx, r.Store)
+		present, err := publish.Look(ctx, r.Store, w.local.Store)
 		if err != nil {
 			s.detail("what %s has is not known, so nothing is leaned on that is not here: %v", r.name, err)
 			everywhere = false
-			break
 		}
-		there = append(there, list)
+		there = append(there, present)
 	}
 	l.base.LeanOn(func(a *snapshot.BaseArchive) bool {
 		if l.here[a.SHA256] == a.Size {
 			return true
 		}
-		for _, list := range there {
-			if list[a.SHA256] != a.Size {
+		for _, present := range there {
+			if !everywhere {
+				break
+			}
+			has, err := present.Has(ctx, a.SHA256, a.Size)
+			everywhere = everywhere && err == nil
+			if !has {
 				return false
 			}
 		}
@@ -176,16 +178,6 @@ func (s *session) findArchives(ctx context.Context, w *writable, c *layout.Catal
 func (s *session) isOwedStill(ctx context.Context, w *writable, id manifest.ID) (bool, error) {
 	_, owed, err := w.local.Owed(ctx)
 	return isOwed(owed, id), err
-}
-
-// lists reports whether a place lists a snapshot.
-func lists(c *layout.Catalog, store layout.Store, id manifest.ID) bool {
-	for _, place := range c.Where(id) {
-		if place == store {
-			return true
-		}
-	}
-	return false
 }
 
 func archivesAt(ctx context.Context, store layout.Store) (map[manifest.Hash]int64, error) {
