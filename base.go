@@ -160,6 +160,9 @@ func (s *session) findArchives(ctx context.Context, w *writable, l *leaning) err
 		if l.here[a.SHA256] == a.Size {
 			return true
 		}
+		if a.Source == "" { // what describes a snapshot is always here as long as some remote lacks it
+			return false
+		}
 		for _, present := range there {
 			if !everywhere {
 				break
