@@ -50,15 +50,25 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 		l.close()
 		return nil, err
 	}
-	var here []manifest.Hash
+	spool.Lean(l.needed(w, c))
+	return l, nil
+}
+
+// needed returns the archives that must stay here until the snapshot is committed, however short space is: those that may be nowhere else, and
+// those that describe it.
+func (l *leaning) needed(w *writable, c *layout.Catalog) (list []manifest.Hash) {
+	elsewhere := len(w.remotes) > 0 && len(w.late)+len(w.failed) == 0
+	where := c.Where(l.base.ID)
+	for _, r := range w.remotes {
+		elsewhere = elsewhere && slices.Contains(where, r.Store)
+	}
 	for i := range l.base.Archives {
 		a := &l.base.Archives[i]
-		if l.here[a.SHA256] == a.Size {
-			here = append(here, a.SHA256)
+		if l.here[a.SHA256] == a.Size && (!elsewhere || a.Source == "") {
+			list = append(list, a.SHA256)
 		}
 	}
-	spool.Lean(here)
-	return l, nil
+	return list
 }
 
 // openBase opens the base. One that is lost, or not of a snapshot that is listed, is made anew from what is stored.
@@ -195,7 +205,7 @@ func archivesAt(ctx context.Context, store layout.Store) (map[manifest.Hash]int6
 }
 
 // options completes the options of a capture.
-func (l *leaning) options(opts snapshot.Options, spool *localstore.Spool, readAll bool, now time.Time) snapshot.Options {
+func (l *leaning) options(ctx context.Context, opts snapshot.Options, local *localstore.Store, spool *localstore.Spool, readAll bool, now time.Time) snapshot.Options {
 	opts.Base = l.base
 	opts.ReadAll = readAll || l.base != nil && now.Sub(l.base.ReadAll) > readAllAfter
 	if l.next != nil {
@@ -203,7 +213,8 @@ func (l *leaning) options(opts snapshot.Options, spool *localstore.Spool, readAl
 	}
 	opts.Leans = func(archives []*manifest.Archive) {
 		for _, a := range archives {
-			if l.here[a.SHA256] != a.Size {
+			info, err := local.Stat(ctx, layout.ArchiveKey(a.SHA256)) // for want of space it may have gone
+			if err != nil || info.Size != a.Size {
 				spool.LeansAway()
 				return
 			}

@@ -129,11 +129,11 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	defer l.close()
 	sending := startSending(ctx, w, spool, transfer.Options{Concurrency: s.limits.Concurrency, Always: s.c.Bool("full")})
 	defer sending.abandon()
-	res, err := s.capture(ctx, sources, meter, l.options(snapshot.Options{
+	res, err := s.capture(ctx, sources, meter, l.options(ctx, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
 		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
-	}, spool, s.c.Bool("rehash"), began))
+	}, w.local, spool, s.c.Bool("rehash"), began))
 	if err != nil {
 		return err
 	}
