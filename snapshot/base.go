@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sort"
 	"time"
 
 	"lifeboat/archive"
@@ -64,6 +65,9 @@ type section struct {
 	Source string `json:"source"`
 	Off    int64  `json:"off"`
 	Len    int64  `json:"len"`
+
+	FirstsOff int64 `json:"firsts_off"` // where its files begin, ascending by sum; see first
+	Firsts    int64 `json:"firsts"`
 }
 
 // A baseMap is a map that lies in an archive.
@@ -234,6 +238,7 @@ func (b *Base) pieces() map[manifest.Hash]archive.Place {
 // A cursor reads what the base has of one source, file by file in the order of the files table. A nil cursor finds nothing.
 type cursor struct {
 	base *Base
+	of   section
 	dec  decoder
 	rec  record // the one that comes, unless over
 	over bool
@@ -263,9 +268,49 @@ func (b *Base) cursor(source string) *cursor {
 	if !ok {
 		return nil
 	}
-	c := &cursor{base: b, dec: decoder{r: bufio.NewReaderSize(io.NewSectionReader(b.file, s.Off, s.Len), 256<<10)}}
+	return b.cursorAt(s, 0)
+}
+
+// cursorAt returns a cursor at a record of a section.
+func (b *Base) cursorAt(s section, off int64) *cursor {
+	c := &cursor{base: b, of: s, dec: decoder{r: bufio.NewReaderSize(io.NewSectionReader(b.file, s.Off+off, s.Len-off), 256<<10)}}
 	c.next()
 	return c
+}
+
+// moved returns a cursor at a file of the same source that begins with a chunk, or nil: the file that is being compared may be that one under
+// another name.
+func (c *cursor) moved(sum archive.ChunkSum, chunk int) (*cursor, error) {
+	if c == nil {
+		return nil, nil
+	}
+	var b [firstSize]byte
+	var err error
+	at := func(i int) (first, bool) {
+		if _, readErr := c.base.file.ReadAt(b[:], c.of.FirstsOff+firstSize*int64(i)); readErr != nil {
+			err = readErr
+			return first{}, false
+		}
+		return first{binary.BigEndian.Uint64(b[:]), int64(binary.BigEndian.Uint64(b[8:]))}, true
+	}
+	want := binary.BigEndian.Uint64(sum[:])
+	i := sort.Search(int(c.of.Firsts), func(i int) bool {
+		f, ok := at(i)
+		return !ok || f.sum >= want
+	})
+	if err != nil || i == int(c.of.Firsts) {
+		return nil, err
+	}
+	f, ok := at(i)
+	if !ok || f.sum != want || f.off < 0 || f.off >= c.of.Len {
+		return nil, err
+	}
+	m := c.base.cursorAt(c.of, f.off)
+	if m.over || m.rec.Chunk != int64(chunk) {
+		return nil, m.err
+	}
+	m.open = true
+	return m, nil
 }
 
 // next reads the record that comes.

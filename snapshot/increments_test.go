@@ -238,3 +238,49 @@ func TestIncrementsOfDatabases(t *testing.T) {
 		}
 	}
 }
+
+// Files that were moved, copied, or took each other's names are found by what they begin with.
+func TestIncrementsOfMovedFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tree")
+	for _, d := range []string{"many", "logs"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 200 {
+		snaptest.WriteFile(t, filepath.Join(dir, "many", fmt.Sprint(i)), int64(1000+i), snaptest.Random, uint64(i))
+	}
+	for i := range 4 {
+		snaptest.WriteFile(t, filepath.Join(dir, "logs", fmt.Sprint(i)), 1<<20, snaptest.Random, uint64(1000+i))
+	}
+	snaptest.WriteFile(t, filepath.Join(dir, "large"), 20<<20, snaptest.Holes, 7)
+	c := newChain(t, snaptest.Directory("data", dir))
+	c.take(snapshot.Options{})
+	rename := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for step, lost := range []bool{false, true} {
+		c.lost = lost
+		if step == 0 {
+			rename("many", "all")
+			rename("large", "a")
+			for i := 3; i >= 0; i-- {
+				rename(fmt.Sprintf("logs/%d", i), fmt.Sprintf("logs/%d", i+1))
+			}
+		} else {
+			rename("all", "zz")
+			rename("a", "logs/large")
+		}
+		want := snaptest.Walk(t, dir)
+		res := c.take(snapshot.Options{})
+		if n := res.Head.Stats.NewBytes; n > 200<<10 { // tables
+			t.Errorf("step %d stored %d bytes of files that were only moved", step, n)
+		}
+		snaptest.Validate(t, res.ID, c.local.Store)
+		target := snaptest.Restore(t, res.ID, restore.Options{}, c.local.Store)
+		same(t, want, snaptest.Walk(t, filepath.Join(target, "data")), 0)
+	}
+}

@@ -2,12 +2,14 @@ package snapshot
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"lifeboat/archive"
 	"lifeboat/manifest"
@@ -52,9 +54,24 @@ type baseWriter struct {
 	archives []BaseArchive
 	index    map[manifest.Hash]int
 	sections []section
+	firsts   [][]first // by section
+	count    int       // of firsts
+	path     string    // of the last record
 	maps     []baseMap
 	places   []archive.Place
 }
+
+// A first says where a file begins in a section, by the sum of its first chunk, so that it is found again when it was moved. There are no more
+// than maxFirsts.
+type first struct {
+	sum uint64 // the beginning of it
+	off int64
+}
+
+const (
+	firstSize = 16
+	maxFirsts = 1 << 20
+)
 
 // newBaseWriter begins a base of a snapshot whose files use these archives.
 func newBaseWriter(out io.Writer, archives []*manifest.Archive, head *manifest.Head) *baseWriter {
@@ -88,6 +105,7 @@ func (w *baseWriter) archive(a *manifest.Archive) int {
 // begin begins the records of a source.
 func (w *baseWriter) begin(source string) {
 	w.sections = append(w.sections, section{Source: source, Off: w.off})
+	w.firsts = append(w.firsts, nil)
 }
 
 // add appends a record of a draft, whose archives name names.
@@ -116,6 +134,12 @@ func (w *baseWriter) write(r record) error {
 			w.archives[at.Archive].Alive += at.Len
 		}
 	}
+	if r.Path != w.path && len(r.Sums) > 0 && r.Places[0].Archive != zeros && w.count < maxFirsts {
+		i := len(w.firsts) - 1
+		w.firsts[i] = append(w.firsts[i], first{binary.BigEndian.Uint64(r.Sums[0][:]), s.Len})
+		w.count++
+	}
+	w.path = r.Path
 	b, err := w.enc.record(r)
 	if err == nil {
 		_, err = w.buf.Write(b)
@@ -131,8 +155,21 @@ func (w *baseWriter) addMap(m manifest.Map) {
 	w.maps = append(w.maps, baseMap{Archive: i, Off: m.Off, Len: m.Len, SHA256: m.SHA256})
 }
 
-// finish writes the table of contents and the digest.
+// finish writes where files begin, the table of contents, and the digest.
 func (w *baseWriter) finish(c contents) error {
+	for i, list := range w.firsts {
+		slices.SortStableFunc(list, func(a, b first) int { return cmp.Compare(a.sum, b.sum) })
+		for _, f := range list {
+			var b [firstSize]byte
+			binary.BigEndian.PutUint64(b[:], f.sum)
+			binary.BigEndian.PutUint64(b[8:], uint64(f.off))
+			if _, err := w.buf.Write(b[:]); err != nil {
+				return err
+			}
+		}
+		w.sections[i].FirstsOff, w.sections[i].Firsts = w.off, int64(len(list))
+		w.off += firstSize * int64(len(list))
+	}
 	c.Format, c.Sections, c.Maps, c.Archives = baseFormat, w.sections, w.maps, w.archives
 	data, err := json.Marshal(c)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"hash"
 	"strings"
 
@@ -47,7 +48,8 @@ type packer struct {
 	json    bool // the file should be JSON
 	badJSON bool
 
-	base *cursor // what the content is compared with, chunk by chunk; nil for nothing
+	base  *cursor // what the content is compared with, chunk by chunk; nil for nothing
+	moved *cursor // the file that it may have been under another name, in the place of base; nil for none
 
 	seg     []byte // new bytes that are not packed yet
 	sums    []archive.ChunkSum
@@ -123,6 +125,7 @@ func (p *packer) begin(f *manifest.File) error {
 	p.json = strings.HasSuffix(f.Path, ".json") && f.SQLite == nil
 	p.extents.begin(f.Path)
 	p.restart(0)
+	p.moved = nil
 	return p.base.begin(f.Path, p.chunk())
 }
 
@@ -151,6 +154,7 @@ func (p *packer) again(it item) error {
 	}
 	p.memory.again()
 	p.base.end() // what the last attempt found there is remembered
+	p.moved.end()
 	p.extents.again()
 	p.restart(it.prefix)
 	if it.prefix == 0 {
@@ -200,7 +204,7 @@ func (p *packer) zeros(n int64) error {
 	for left := n; left > 0; left -= chunk {
 		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: min(chunk, left)})
 	}
-	if err := p.base.skip(n); err != nil {
+	if err := errors.Join(p.base.skip(n), p.moved.skip(n)); err != nil {
 		return err
 	}
 	return p.place(archive.Place{Archive: zeros, Len: n}, archive.ChunkSum{})
@@ -237,7 +241,11 @@ func (p *packer) hash(b []byte) {
 // one packs one chunk.
 func (p *packer) one(b []byte) error {
 	n := int64(len(b))
-	was, at, err := p.base.chunk(n)
+	before := p.base
+	if p.moved != nil {
+		before = p.moved
+	}
+	was, at, err := before.chunk(n)
 	if err != nil {
 		return err
 	}
@@ -248,6 +256,14 @@ func (p *packer) one(b []byte) error {
 	sum := archive.SumOf(b)
 	if at, ok := p.memory.same(sum); ok {
 		return p.place(at, sum)
+	}
+	if p.off == 0 && was != sum && p.memory.first() {
+		if p.moved, err = p.base.moved(sum, p.chunk()); err != nil {
+			return err
+		}
+		if was, at, err = p.moved.chunk(n); err != nil {
+			return err
+		}
 	}
 	if at.Len == n && was == sum {
 		p.memory.add(sum, at)
@@ -437,6 +453,9 @@ type chunkAt struct {
 
 // maxMemory is how many chunks are remembered: 16 GiB of a file. What lies beyond is packed again.
 const maxMemory = 1 << 18
+
+// first reports that this is the first attempt.
+func (m *memory) first() bool { return len(m.last) == 0 }
 
 // forget begins a file.
 func (m *memory) forget() { *m = memory{last: m.last[:0], next: m.next[:0]} }

@@ -28,7 +28,7 @@ func (s Store) Removed(ctx context.Context) ([]Entry, error) {
 }
 
 // OfRemoved returns a view of the store in which the snapshots are those that were removed. It is for reading.
-func (s Store) OfRemoved() Store { return Store{removedView{s.Store}} }
+func (s Store) OfRemoved() Store { return Store{removedView(s)} }
 
 type removedView struct{ remote.Store }
 
