@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -253,6 +254,9 @@ func (s *session) retain(ctx context.Context, keep int, w *writable) {
 	}
 	if err := s.settle(ctx, w, func(id manifest.ID) bool { return have[id] == len(w.remotes) }); err != nil {
 		s.warn("%s", explain(err))
+	}
+	if keep < 0 { // only prune removes any
+		keep = math.MaxInt
 	}
 	freed, err := w.local.Retain(ctx, keep, func(id manifest.ID) bool { return have[id] == len(w.remotes) })
 	if err != nil {

@@ -61,6 +61,8 @@ type Remote struct {
 
 	RetryFor Duration `yaml:"retry_for,omitempty" json:"retry_for,omitzero"` // how long a server that is down is waited for
 	Stall    Duration `yaml:"stall,omitempty" json:"stall,omitzero"`         // for how long nothing may move
+
+	Keep Keep `yaml:"keep,omitempty" json:"keep,omitzero"` // what prune leaves there
 }
 
 // Limits are how much of the network and the machine a run may take.
@@ -74,7 +76,9 @@ type Limits struct {
 // Local is about the local store.
 type Local struct {
 	Dir  string `yaml:"dir,omitempty" json:"dir,omitempty"` // absolute; "" for the usual place
-	Keep int    `yaml:"keep" json:"keep"`                   // snapshots kept locally that every remote has
+	Keep int    `yaml:"keep" json:"keep"`                   // snapshots kept locally that every remote has; -1 for all of them
+
+	Rules Keep `yaml:"-" json:"keep_rules,omitzero"` // what prune leaves here, which stands at keep in the file; Keep is -1 then
 
 	SpoolMax     Size     `yaml:"spool_max,omitempty" json:"spool_max,omitempty"`           // of what waits here for a remote; 0 means most of what is free
 	MaxPin       Duration `yaml:"max_pin,omitempty" json:"max_pin,omitempty"`               // how long a database may be pinned

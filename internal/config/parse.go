@@ -102,6 +102,7 @@ func (p *parser) remote(n *yaml.Node) {
 		field{"secret_access_key_file", p.text("secret_access_key_file", &r.SecretAccessKeyFile)},
 		field{"retry_for", quantity(p.reader, "retry_for", ParseDuration, &r.RetryFor)},
 		field{"stall", quantity(p.reader, "stall", ParseDuration, &r.Stall)},
+		field{"keep", p.keep(&r.Keep)},
 	)
 	if !p.required(n, at, "url", r.URL) {
 		return
@@ -136,7 +137,7 @@ func (p *parser) local(n *yaml.Node) {
 	l := &p.config.Local
 	at := p.mapping(n, "local",
 		field{"dir", p.text("dir", &l.Dir)},
-		field{"keep", p.count("keep", &l.Keep)},
+		field{"keep", p.localKeep(l)},
 		field{"spool_max", quantity(p.reader, "spool_max", ParseSpool, &l.SpoolMax)},
 		field{"max_pin", quantity(p.reader, "max_pin", ParseMaxPin, &l.MaxPin)},
 		field{"max_block", quantity(p.reader, "max_block", ParseMaxBlock, &l.MaxBlock)},

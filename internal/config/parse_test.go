@@ -43,7 +43,8 @@ remotes:
     secret_access_key_file: /run/secret
     retry_for: 1h30m
     stall: 90s
-  - url: file:///mnt/disk/vw
+    keep: {last: 3, hourly: 24, daily: 7, weekly: 4, monthly: 12, yearly: all, within: 14d}
+  - {url: file:///mnt/disk/vw, keep: {within: 36h}}
   - url: backups
 local: {dir: store, keep: 3, spool_max: 10GiB, max_pin: 90m, max_block: 500ms}
 limits: {upload: 1.5MiB, download: 10M/s, concurrency: 2, memory: 96 MiB}
@@ -63,8 +64,9 @@ limits: {upload: 1.5MiB, download: 10M/s, concurrency: 2, memory: 96 MiB}
 				Name: "b2", URL: "s3://bucket/vw?region=eu-1", Endpoint: "https://s3.example.com:9000/",
 				AccessKeyIDFile: at("etc", "id"), SecretAccessKeyFile: at("run", "secret"),
 				RetryFor: config.Duration(90 * time.Minute), Stall: config.Duration(90 * time.Second),
+				Keep: config.Keep{Last: 3, Hourly: 24, Daily: 7, Weekly: 4, Monthly: 12, Yearly: config.All, Within: config.Duration(14 * 24 * time.Hour)},
 			},
-			{Name: "vw", URL: "file:///mnt/disk/vw"},
+			{Name: "vw", URL: "file:///mnt/disk/vw", Keep: config.Keep{Within: config.Duration(36 * time.Hour)}},
 			{Name: "backups", URL: at("etc", "backups")},
 		},
 		Local:  config.Local{Dir: at("etc", "store"), Keep: 3, SpoolMax: 10 << 30, MaxPin: config.Duration(90 * time.Minute), MaxBlock: config.Duration(time.Second / 2), MaxWALGrowth: 1 << 30},
@@ -104,8 +106,22 @@ func TestProblems(t *testing.T) {
 		{"swapped letters of a short key", "remotes: [{url: /b, ulr: x}]\n", []string{`1:21: unknown key "ulr"; did you mean "url"?`}},
 		{"hyphens", "remotes:\n- url: s3://bkt\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
 		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local, limits`}},
-		{"keep of a remote", "remotes: [{url: 's3://bkt', keep: {daily: 7}}]\n", []string{
-			`1:29: unknown key "keep"; there are name, url, endpoint, region, profile, access_key_id_file, secret_access_key_file, retry_for, stall`}},
+		{"policies", "remotes:\n- {url: /a, keep: {daily: -1, weekly: 1.5, monthly: x, yearly: 2000000, within: 0s}}\n- {url: /b, keep: 7}\n- {url: /c, keep: {}}\n- {url: /d, keep: {daily: 0, within: 2 days}}\n" +
+			"- {url: /e, keep: {dayly: 7, last: 07}}\n- {url: /f, keep: {daily: 0}}\n- {url: /g, keep: {within: 99999d, hourly: [1]}}\n", []string{
+			`2:27: daily: "-1": want how many snapshots to keep, or all`,
+			`2:39: weekly: "1.5": want how many snapshots to keep, or all`,
+			`2:53: monthly: "x": want how many snapshots to keep, or all`,
+			`2:64: yearly: "2000000": want how many snapshots to keep, or all`,
+			`2:81: within: "0s": want a time such as 36h, 14d or 8w`,
+			`3:19: keep is a number, want keys and values`,
+			`4:19: keep has no rule that keeps anything; give it one, such as daily: 7, or leave it out`,
+			`5:38: within: "2 days": want a time such as 36h, 14d or 8w`,
+			`6:20: unknown key "dayly"; did you mean "daily"?`,
+			`6:36: last: "07": want how many snapshots to keep, or all`,
+			`7:19: keep has no rule that keeps anything; give it one, such as daily: 7, or leave it out`,
+			`8:28: within: "99999d": want a time such as 36h, 14d or 8w`,
+			`8:44: hourly is a list, want how many snapshots to keep, or all`}},
+		{"policy of the local store", "local: {keep: {}}\n", []string{`1:15: keep has no rule that keeps anything; give it one, such as daily: 7, or leave it out`}},
 		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
 		{"duplicate unknown key", "x: a\nx: b\n", []string{
 			`1:1: unknown key "x"; there are app, sources, remotes, local, limits`, `2:1: key "x" is already at line 1`}},
@@ -114,7 +130,7 @@ func TestProblems(t *testing.T) {
 			`3:3: unknown key "pth"; did you mean "path"?`,
 			`3:3: path is missing`,
 			`4:24: optional is text, want true or false`,
-			`6:9: keep is text, want a whole number`}},
+			`6:9: keep is text, want a whole number, all, or rules such as {daily: 7}`}},
 		{"number for text", "app: 123\n", []string{"1:6: app is a number, want text: put it in quotes"}},
 		{"date for text", "app: 2024-01-01\n", []string{"1:6: app is a date, want text: put it in quotes"}},
 		{"bool for text", "sources: [{path: true}]\n", []string{"1:18: path is true or false, want text: put it in quotes"}},
@@ -148,7 +164,7 @@ func TestProblems(t *testing.T) {
 		{"no pin at all", "local: {max_pin: 0s}\n", []string{"1:18: max_pin: 0s: want more than nothing: a database cannot be read without it"}},
 		{"no growth at all", "local: {max_wal_growth: 0}\n", []string{"1:25: max_wal_growth: 0: want more than nothing: a database cannot be read without it"}},
 		{"negative keep", "local: {keep: -1}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
-		{"fractional keep", "local: {keep: 1.5}\n", []string{"1:15: keep is a number, want a whole number"}},
+		{"fractional keep", "local: {keep: 1.5}\n", []string{"1:15: keep is a number, want a whole number, all, or rules such as {daily: 7}"}},
 		{"octal keep", "local: {keep: 0x10}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
 		{"huge keep", "local: {keep: 3000000000}\n", []string{"1:15: keep: want a whole number from 0 on, in decimal digits"}},
 		{"empty path", "sources: [{path: ''}]\n", []string{"1:18: path is empty"}},
@@ -247,7 +263,7 @@ func TestExample(t *testing.T) {
 	// What the example comments out must be right as well.
 	var live []string
 	for line := range strings.Lines(config.Example()) {
-		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir", "retry_for", "stall", "limits", "  upload", "  download", "  concurrency", "  memory"} {
+		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir", "retry_for", "stall", "last", "hourly", "monthly", "yearly", "limits", "  upload", "  download", "  concurrency", "  memory"} {
 			line = strings.Replace(line, "# "+key+":\n", key+":\n", 1)
 			line = strings.Replace(line, "# "+key+": ", key+": ", 1)
 		}
@@ -259,8 +275,32 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" || c.Remotes[0].RetryFor == 0 || c.Limits.Memory == 0 {
+	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" || c.Remotes[0].RetryFor == 0 || c.Remotes[0].Keep.Yearly != config.All || c.Limits.Memory == 0 {
 		t.Errorf("the example with its comments removed says %+v", c)
+	}
+}
+
+// What the local store keeps is a number, all, or rules.
+func TestLocalKeep(t *testing.T) {
+	for text, want := range map[string]config.Local{
+		"0": {}, "3": {Keep: 3}, "all": {Keep: -1}, "{daily: 7}": {Keep: -1, Rules: config.Keep{Daily: 7}},
+	} {
+		got, err := parse("local: {keep: " + text + "}\n")
+		if err != nil {
+			t.Errorf("keep: %s: %v", text, err)
+			continue
+		}
+		if got.Local.Keep != want.Keep || got.Local.Rules != want.Rules {
+			t.Errorf("keep: %s is %+v", text, got.Local)
+		}
+		shown, err := got.Show()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parse(string(shown))
+		if diff := cmp.Diff(got, again); err != nil || diff != "" {
+			t.Errorf("keep: %s is shown as\n%s(%v)\n%s", text, shown, err, diff)
+		}
 	}
 }
 
@@ -277,6 +317,7 @@ func TestShowSaysTheSame(t *testing.T) {
 	want.Sources[0].Name = "007"
 	want.Local.Keep = 0
 	want.Limits = config.Limits{Upload: 1_234_567, Download: 1 << 20, Concurrency: 7, Memory: 99_999_999}
+	want.Remotes[1].Keep = config.Keep{Last: config.All, Within: config.Duration(90 * time.Minute)}
 	want.Remotes[0].RetryFor, want.Remotes[0].Stall = -1, config.Duration(1500*time.Millisecond)
 	shown, err := want.Show()
 	if err != nil {
