@@ -35,6 +35,9 @@ in what an earlier pattern left out. docs/operations.md has the rules.
 The snapshot is made in the local store, from where archives are sent while
 later ones are packed. What a remote missed, the next backup sends, or push.
 
+With --prune, and if all of that went well, snapshots go that no rule keeps (see
+lifeboat prune --help). That this fails is a warning.
+
 Exit code 3: something is not in the snapshot; 4: a database is corrupt; 10, 14:
 a remote does not have it, since it is gone or was not reached.`
 
@@ -86,6 +89,10 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	if err := s.spoolSettings(&cfg.Local); err != nil {
+		return err
+	}
+	rules, err := s.rulesAfterBackup(cfg)
+	if err != nil {
 		return err
 	}
 	sources, omitted, err := s.sources(cfg)
@@ -156,6 +163,9 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	stop()
 	if pushing && len(report.failed) == 0 {
 		s.retain(ctx, cfg.Local.Keep, w)
+	}
+	if s.c.Bool("prune") && len(report.failed) == 0 && report.State == manifest.Complete && !report.corrupt() {
+		s.pruneAfterBackup(ctx, cfg, rules, w, report)
 	}
 	return s.finishBackup(ctx, report)
 }

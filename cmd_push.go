@@ -16,7 +16,8 @@ import (
 )
 
 const pushHelp = `Sends the SNAPSHOTs of the local store to every remote that lacks them, or all
-of them if none is named. What a cut push has sent is not sent again.
+of them if none is named. What a cut push has sent is not sent again, and what
+was removed from a remote (lifeboat prune) only if it is named.
 
    lifeboat push --remote s3://bucket/app
    lifeboat push latest --remote /mnt/disk
@@ -57,6 +58,7 @@ func push(s *session, c *cli.Context) error {
 	}
 	defer w.release()
 	s.tellUnfinished(w.local)
+	w.named = c.NArg() > 0
 	ids, err := s.toPush(ctx, w, c.Args().Slice())
 	if err != nil {
 		return err

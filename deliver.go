@@ -148,8 +148,15 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		return nil, fmt.Errorf("push to %s: %w", r.name, err)
 	}
 	var lost []error
+	removed := removedFrom{w: w, r: r, there: there}
 	for _, id := range ids {
 		if there[id] {
+			continue
+		}
+		if gone, err := removed.has(ctx, id); err != nil {
+			return done, fmt.Errorf("push to %s: %w", r.name, err)
+		} else if gone {
+			s.detail("%s was removed from %s and is not sent again; lifeboat push %s sends it", id.Stamp, r.name, id.Stamp)
 			continue
 		}
 		var heads []layout.Store
@@ -174,6 +181,54 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		}
 	}
 	return done, errors.Join(lost...)
+}
+
+// removedFrom knows which snapshots were removed from a remote on purpose. Those are not sent again, unless they are named.
+type removedFrom struct {
+	w     *writable
+	r     *place
+	there map[manifest.ID]bool
+
+	gone map[manifest.ID]bool // nil until it is asked for
+}
+
+// has reports that a snapshot, which the remote does not list, was removed from it. The remote is asked only for one that is older than what
+// it lists: a new one was never there.
+func (f *removedFrom) has(ctx context.Context, id manifest.ID) (bool, error) {
+	if f.w.named {
+		return false, f.w.local.Recall(f.r.url, id)
+	}
+	newest := manifest.ID{}
+	for other := range f.there {
+		if other.Compare(newest) > 0 {
+			newest = other
+		}
+	}
+	if id.Compare(newest) > 0 {
+		return false, nil
+	}
+	if f.gone == nil {
+		gone, err := f.w.local.Forgone(f.r.url)
+		if err != nil {
+			return false, err
+		}
+		removed, err := f.r.Removed(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, e := range removed {
+			gone[e.ID] = true
+		}
+		f.gone = gone
+	}
+	if !f.gone[id] {
+		return false, nil
+	}
+	here, err := listed(ctx, f.w.local.Store)
+	if err != nil {
+		return false, err
+	}
+	return true, f.w.local.Forgo(f.r.url, func(id manifest.ID) bool { return here[id] }, id)
 }
 
 // copyPins pins in a remote what is pinned here. It comes before the snapshots themselves, so that none of them is ever there unpinned.
@@ -247,6 +302,14 @@ func (s *session) retain(ctx context.Context, keep int, w *writable) {
 		if err != nil {
 			s.warn("local copies are left as they are: %s", explain(err))
 			return
+		}
+		gone, err := w.local.Forgone(r.url)
+		if err != nil {
+			s.warn("local copies are left as they are: %s", explain(err))
+			return
+		}
+		for id := range gone {
+			there[id] = true // it was, and was removed on purpose
 		}
 		for id := range there {
 			have[id]++

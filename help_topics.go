@@ -13,7 +13,8 @@ const exitCodesHelp = `Exit codes: a code that a script does not know means fail
   0    ok: all that was asked for was done
   1    failed, for another reason than those below
   3    the snapshot is incomplete: a source is missing, or a file could not be
-       read; what is there can be restored
+       read; what is there can be restored. Of prune and remove: a store
+       refused to remove something
   4    data is damaged: a digest is wrong, an archive is missing, or a database
        is corrupt
   8    refused, and nothing was changed: a target that is not empty, a remote

@@ -76,6 +76,17 @@ var documents = []struct {
 		w.sql("old/snapshots/20260102T030405Z/db/app.db", "CREATE TABLE t(x)")
 		w.sql("old/snapshots/20260102_030405/db/app.db", "CREATE TABLE t(y)")
 	}},
+	{name: "prune", args: "prune --keep-last 2 --store none --remote pruned", setup: func(w *world) {
+		w.check(exec.Command("cp", "-r", w.path("bucket"), w.path("pruned")).Run())
+	}},
+	{name: "prune.undo", args: "prune --undo --store none --remote pruned"},
+	{name: "backup.prune", args: "backup app --app app --store prune-state --remote pruned --prune --keep-daily 1 --takeover"},
+	{name: "remove", args: "remove 20260105 --store none --remote copied", setup: func(w *world) {
+		stores, err := filepath.Abs("testdata/stores")
+		w.check(err)
+		w.check(exec.Command("cp", "-r", filepath.Join(stores, "incremental", "store"), w.path("copied")).Run())
+		w.must("unpin", "20260105", "--store", "none", "--remote", "copied", "--quiet")
+	}},
 	{name: "recovery-kit", args: "recovery-kit kit"},
 	{name: "restore", args: "restore latest --remote bucket --target out"},
 	{name: "restore.plan", args: "restore latest --remote bucket --app app --in-place --plan", setup: func(w *world) { w.write("app/x", "another"); w.write("app/new", "") }},
@@ -247,7 +258,7 @@ func checkDescribed(t *testing.T, section map[string]bool, name string, doc any)
 
 // What differs from run to run, and from machine to machine.
 var (
-	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "user", "group", "mode",
+	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "freed_bytes", "later_bytes", "user", "group", "mode",
 		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
 	comeAndGo     = []string{"skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
 	volatilePaths = []string{".pushed[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",

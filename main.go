@@ -101,7 +101,7 @@ func newApp(ui *ui, env environ.Env) *cli.App {
 func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.Command {
 	list := []*cli.Command{
 		{Name: "demo", Usage: "the whole life cycle, on a sample application at work", Description: demoHelp, Action: s(demo), Flags: demoFlags()},
-		{Name: "backup", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot and push it to every remote", Description: backupHelp, Action: s(backup), Flags: slices.Concat(createFlags(), remoteFlags(), sendFlags())},
+		{Name: "backup", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot and push it to every remote", Description: backupHelp, Action: s(backup), Flags: slices.Concat(createFlags(), remoteFlags(), sendFlags(), afterBackupFlags())},
 		{Name: "create", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot into the local store", Description: createHelp, Action: s(create), Flags: createFlags()},
 		{Name: "push", ArgsUsage: "[SNAPSHOT]...", Usage: "copy snapshots from the local store to every remote", Description: pushHelp, Action: s(push), Flags: append(slices.Concat(remoteFlags(), sendFlags()), memoryFlag(), waitFlag())},
 		{Name: "pull", ArgsUsage: "SNAPSHOT", Usage: "copy a snapshot from a remote to the local store", Description: pullHelp, Action: s(pull), Flags: []cli.Flag{downloadFlag(), concurrencyFlag("3"), memoryFlag(), waitFlag()}},
@@ -116,6 +116,8 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
 		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR | --in-place", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
 		{Name: "undo", Usage: "put back what the last restore in place replaced", Description: undoHelp, Action: s(undo), Flags: undoFlags()},
+		{Name: "prune", Aliases: []string{"forget"}, ArgsUsage: "[SNAPSHOT]...", Usage: "remove the snapshots that no rule keeps, and what nothing needs", Description: pruneHelp, Action: s(pruneCommand), Flags: pruneFlags()},
+		{Name: "remove", ArgsUsage: "SNAPSHOT...", Usage: "remove a snapshot, whatever the rules say", Description: removeHelp, Action: s(remove), Flags: []cli.Flag{waitFlag()}},
 		{Name: "adopt", ArgsUsage: "DIR", Usage: "take over the snapshots of the tool before lifeboat", Description: adoptHelp, Action: s(adoptCommand), Flags: adoptFlags()},
 		{Name: "recovery-kit", ArgsUsage: "[DIR]", Usage: "write what recovers a snapshot without lifeboat", Description: recoveryKitHelp, Action: s(recoveryKit), Flags: recoveryKitFlags()},
 		{Name: "config", Usage: "look at the configuration", Action: s(configCommand), Subcommands: []*cli.Command{

@@ -29,6 +29,7 @@ type backupReport struct {
 	Places       []placeName          `json:"places"`
 	NotReached   []string             `json:"not_reached,omitempty"`
 	NotLocal     string               `json:"not_local,omitempty"` // why it is not in the local store
+	Pruned       []storePruned        `json:"pruned,omitempty"`
 
 	failed []error // the remotes that do not have it
 	alone  bool    // there are none
@@ -103,6 +104,9 @@ func (r *backupReport) print(s *session) {
 	}
 	for _, o := range r.Omitted {
 		row("left out", o.Source+": "+o.Why)
+	}
+	for _, p := range r.Pruned {
+		row("pruned", p.summary())
 	}
 	for i, p := range r.Problems {
 		if i == maxProblems && !s.verbose {

@@ -24,6 +24,7 @@ type writable struct {
 	remotes []*place        // those that can be written to
 	late    []config.Remote // those that have not answered yet
 	failed  []error         // why others cannot
+	named   bool            // the snapshots to send were named, one by one
 	release func()          // gives the lock of the local store back
 }
 
