@@ -444,7 +444,11 @@ func (p *storePrune) summary(dryRun bool) string {
 	if dryRun {
 		removed, freed = "would be removed", "would be freed"
 	}
-	text := fmt.Sprintf("%s %s, %s; %s %s now", count(int64(p.Removed), "snapshot"), removed, stays(p.Stay), size(p.FreedBytes), freed)
+	refused := ""
+	if n := len(p.Snapshots) - p.Removed - p.Stay; n > 0 {
+		refused = fmt.Sprintf(", %d refused", n)
+	}
+	text := fmt.Sprintf("%s %s%s, %s; %s %s now", count(int64(p.Removed), "snapshot"), removed, refused, stays(p.Stay), size(p.FreedBytes), freed)
 	if p.LaterBytes > 0 {
 		text += fmt.Sprintf(", %s %s %s by another prune", size(p.LaterBytes), more, p.LaterAt.Local().Format("2006-01-02 15:04"))
 	}

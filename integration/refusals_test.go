@@ -128,3 +128,41 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+// Credentials that may not delete are a stated outcome of a prune and no obstacle to a backup; what was to go is whole, and the next prune with others
+// removes it.
+func TestPruneThatMayNotDelete(t *testing.T) {
+	server := miniotest.Start(t)
+	bucket := server.Bucket(t)
+	m := newMachine(t, server)
+	app := filepath.Join(t.TempDir(), "app")
+	remote := []string{"--remote", "s3://" + bucket + "/app"}
+	for _, content := range []string{"1", "2", "3"} {
+		writeFile(t, filepath.Join(app, "file"), content)
+		if _, errs, code := m.run(append([]string{"backup", app}, remote...)...); code != 0 {
+			t.Fatalf("backup: exit code %d: %s", code, errs)
+		}
+	}
+	own := m.env
+	m.env = append(slices.Clone(own), server.User(t, miniotest.Policy(miniotest.Statement{Actions: []string{"ListBucket", "GetObject", "PutObject"}, Resources: []string{bucket, bucket + "/*"}})).Environ()...)
+	out, errs, code := m.run(append([]string{"prune", "--keep-last", "1", "--json"}, remote...)...)
+	if code != 3 || !strings.Contains(out, `"refused": true`) || strings.Count(errs, "refused to remove manifests/") != 2 {
+		t.Errorf("prune: exit code %d\n%s\n%s", code, out, errs)
+	}
+	if _, errs, code := m.run(append([]string{"backup", app, "--prune", "--keep-last", "1"}, remote...)...); code != 0 || !strings.Contains(errs, "refused to remove") {
+		t.Errorf("backup --prune: exit code %d, want 0 and a warning: %s", code, errs)
+	}
+	if _, errs, code := m.run(append([]string{"validate", "--all", "--read-data"}, remote...)...); code != 0 {
+		t.Errorf("validate: exit code %d: %s", code, errs)
+	}
+	m.env = own
+	if out, errs, code := m.run(append([]string{"prune", "--keep-last", "1"}, remote...)...); code != 0 || !strings.Contains(out, "3 snapshots removed, 1 stays") {
+		t.Errorf("prune: exit code %d\n%s\n%s", code, out, errs)
+	}
+	if out, errs, code := m.run(append([]string{"prune", "--undo"}, remote...)...); code != 0 || strings.Count(out, "put back ") != 3 {
+		t.Errorf("undo: exit code %d\n%s\n%s", code, out, errs)
+	}
+	if _, errs, code := m.run(append([]string{"validate", "--all", "--read-data"}, remote...)...); code != 0 {
+		t.Errorf("validate: exit code %d: %s", code, errs)
+	}
+}
