@@ -1,9 +1,12 @@
 package main
 
 import (
+	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -12,6 +15,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lifeboat": main,
 		"nobody":   asNobody,
+		"holder":   asHolder,
 	})
 }
 
@@ -64,4 +68,24 @@ func asNobody() {
 	os.Args = os.Args[1:]
 	dropPrivileges()
 	main()
+}
+
+// asHolder is an application that opens a database, runs statements, makes a file to say so, and waits to be killed: holder FILE STATEMENTS READY.
+// It does not go through package sqlitedb, whose locks have no process.
+func asHolder() {
+	db, err := sql.Open("sqlite", os.Args[1])
+	if err == nil {
+		db.SetMaxOpenConns(1)
+		_, err = db.Exec(os.Args[2])
+	}
+	if err == nil {
+		err = os.WriteFile(os.Args[3], nil, 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "holder:", err)
+		os.Exit(1)
+	}
+	for {
+		time.Sleep(time.Hour)
+	}
 }
