@@ -67,17 +67,24 @@ func TestEveryState(t *testing.T) {
 	all := readers(t)
 	for _, s := range slices.Concat(situations, exclusives, superJournals) {
 		for _, r := range all {
-			t.Run(s.name+", "+r.name, func(t *testing.T) { seen.add(everyState(t, s, r)...) })
+			t.Run(s.name+", "+r.name, func(t *testing.T) { everyState(t, s, r, &seen) })
 		}
 	}
 	for _, s := range slices.Concat(otherOwners(), noDatabases(), damages(), foreignKeys, shapes(), strangePaths(), []state{lockBytePage}) {
-		t.Run(s.name, func(t *testing.T) { seen.add(everyState(t, s, owner())...) })
+		t.Run(s.name, func(t *testing.T) { everyState(t, s, owner(), &seen) })
 	}
 	t.Log(seen.String())
 }
 
-// everyState makes a state, has it captured, and returns what was seen as a line of the report.
-func everyState(t *testing.T, s state, r reader) []string {
+// everyState makes a state, has it captured, and notes what was seen.
+func everyState(t *testing.T, s state, r reader, seen *evidence) {
+	line := sight{situation: s.name, reader: r.name, found: "-", read: "-", integrity: "-", image: "-", source: "-", scratch: "-"}
+	defer func() {
+		if t.Failed() {
+			line.failed = "FAILED"
+		}
+		*seen = append(*seen, line)
+	}()
 	dir := open(t, t.TempDir())
 	path := filepath.Join(dir, "app.db")
 	if s.file != "" {
@@ -114,30 +121,30 @@ func everyState(t *testing.T, s state, r reader) []string {
 	if diff != "" || changed != "" && changed != allowed && allowed != anew {
 		t.Errorf("the source changed: %s %s", changed, diff)
 	}
-	unchanged := "yes"
+	line.source = "yes"
 	switch {
 	case diff != "":
-		unchanged = "NO"
+		line.source = "NO"
 	case changed != "":
-		unchanged = "yes but " + changed
+		line.source = "yes but " + changed
 	}
-	line := func(found, read, integrity, image string) []string {
-		left := "nothing"
-		if all := list(t, scratch); len(all) > 1 || len(all) == 1 && all[0] != out {
-			t.Errorf("left in scratch: %q", all)
-			left = fmt.Sprint(all)
-		}
-		return []string{s.name, r.name, found, read, integrity, image, unchanged, left}
+	line.scratch = "nothing"
+	if all := list(t, scratch); len(all) > 1 || len(all) == 1 && all[0] != out {
+		t.Errorf("left in scratch: %q", all)
+		line.scratch = "SOMETHING"
 	}
 
 	if s.fails != "" {
+		line.integrity = "refused: " + s.fails
 		got.refused(t, s.fails, a)
-		return line("-", "-", "refused: "+s.fails, "-")
+		return
 	}
 	if got.Err != "" {
+		line.integrity = "REFUSED"
 		t.Error(got.Err)
-		return line("-", "-", "refused: "+got.Err, "-")
+		return
 	}
+	line.found, line.read, line.integrity = string(got.Found), string(got.Read), string(got.Quick)
 	if got.Found != s.found && !(runtime.GOOS != "linux" && s.found == sqlitedb.FoundCrashedWAL && got.Found == sqlitedb.FoundLiveWAL) {
 		t.Errorf("found %s, not %s", got.Found, s.found)
 	}
@@ -154,10 +161,10 @@ func everyState(t *testing.T, s state, r reader) []string {
 	if got.Facts.ForeignKeys != s.foreign {
 		t.Errorf("%d violations of foreign keys, not %d", got.Facts.ForeignKeys, s.foreign)
 	}
-	as := "as the application's"
+	line.image = "as the application's"
 	if got.Sum != fileSum(t, want) {
 		t.Error("the image is not what the application would find")
-		as = "ANOTHER"
+		line.image = "ANOTHER"
 	}
 	switch {
 	case got.Facts.Pages == 0:
@@ -169,7 +176,6 @@ func everyState(t *testing.T, s state, r reader) []string {
 	if !s.huge {
 		got.judged(t, out, s)
 	}
-	return line(string(got.Found), string(got.Read), string(got.Quick), as)
 }
 
 func orOK(i sqlitedb.Integrity) sqlitedb.Integrity {
@@ -503,16 +509,17 @@ func (s *summer) done() [sha256.Size]byte {
 
 var zeros [1 << 16]byte
 
-// Evidence is a table of what was seen.
-type evidence [][]string
+// A sight is what was seen of one state.
+type sight struct{ situation, reader, found, read, integrity, image, source, scratch, failed string }
 
-func (e *evidence) add(line ...string) { *e = append(*e, line) }
+// Evidence is a table of it all.
+type evidence []sight
 
 func (e evidence) String() string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, line := range append(evidence{{"\nSITUATION", "READER", "FOUND", "READ", "INTEGRITY", "IMAGE", "SOURCE UNCHANGED", "LEFT IN SCRATCH"}}, e...) {
-		fmt.Fprintln(w, strings.Join(line, "\t"))
+	for _, l := range append(evidence{{"\nSITUATION", "READER", "FOUND", "READ", "INTEGRITY", "IMAGE", "SOURCE UNCHANGED", "LEFT IN SCRATCH", ""}}, e...) {
+		fmt.Fprintln(w, strings.Join([]string{l.situation, l.reader, l.found, l.read, l.integrity, l.image, l.source, l.scratch, l.failed}, "\t"))
 	}
 	w.Flush()
 	return b.String()
