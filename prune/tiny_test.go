@@ -64,12 +64,19 @@ func tinySnapshot(at time.Time, names ...string) tiny {
 	return s
 }
 
-// open returns the snapshot as one that is open for reading. It needs no store for that, as it has no tables.
+// place returns a store that has nothing but the manifest.
+func (s tiny) place() layout.Store {
+	at := layout.Store{Store: remote.NewMemory(nil)}
+	if err := at.PutSmall(context.Background(), layout.ManifestKey(s.id), s.stored, remote.PutOptions{}); err != nil {
+		panic(err)
+	}
+	return at
+}
+
+// open returns the snapshot as one that is open for reading. It needs no other store for that, as it has no tables.
 func (s tiny) open(t testing.TB) *layout.Snapshot {
 	t.Helper()
-	at := layout.Store{Store: remote.NewMemory(nil)}
-	must(t, at.PutSmall(context.Background(), layout.ManifestKey(s.id), s.stored, remote.PutOptions{}))
-	snap, err := layout.OpenSnapshot(context.Background(), s.id, 1, at)
+	snap, err := layout.OpenSnapshot(context.Background(), s.id, 1, s.place())
 	must(t, err)
 	return snap
 }

@@ -57,8 +57,8 @@ func WithCheck(ctx context.Context, check func() error) context.Context {
 
 type checkedKey struct{}
 
-// checked returns the error of the check that ctx asks for.
-func checked(ctx context.Context) error {
+// Checked returns the error of the check that ctx asks for. It is for what repeats requests itself.
+func Checked(ctx context.Context) error {
 	if check, ok := ctx.Value(checkedKey{}).(func() error); ok {
 		if err := check(); err != nil {
 			return &checkError{err}
@@ -81,7 +81,7 @@ func (s *s3Store) try(ctx context.Context, op func() error) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := checked(ctx); err != nil {
+		if err := Checked(ctx); err != nil {
 			return err
 		}
 		err := op()
