@@ -21,14 +21,15 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 	for n := 1; ; n++ {
 		f := r.line(rel, fi, manifest.Regular)
 		f.Xattrs = attrs.list
-		same, err := r.unchangedDatabase(f, p)
+		proof, err := r.unchangedDatabase(f, p)
+		same := proof != nil
 		if err == nil && !same && room.why == nil { // else what can be done for its writers was done
 			if p, room, err = r.c.t.letGo(r.ctx, r.c.Source.Name, r.abs(rel), p, r.reach); err != nil && n == 1 {
 				return r.unpinned(rel, err)
 			}
 		}
-		proof := proofOf(p)
 		if err == nil && !same {
+			proof = proofOf(p)
 			err = r.pinned(f, p, n > 1)
 		}
 		at, blocked, unbroken := p.At(), p.Blocked(), p.Unbroken()
@@ -41,7 +42,7 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 			r.keepXattrs(f, attrs)
 			r.links.add(fi, f)
 			if same {
-				return r.send(item{cut: cut})
+				return r.send(item{file: f, same: true, cut: cut, state: proof})
 			}
 			return r.send(item{end: true, cut: cut, state: proof})
 		}

@@ -75,9 +75,11 @@ func newPacker(c *capture) *packer {
 
 func (p *packer) take(it item) error {
 	if it.same {
-		return p.same(it)
+		if err := p.same(it); err != nil {
+			return err
+		}
 	}
-	if it.file != nil && !it.again {
+	if it.file != nil && !it.again && !it.same {
 		if err := p.begin(it.file); err != nil {
 			return err
 		}

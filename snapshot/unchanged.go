@@ -58,21 +58,22 @@ func (r *reader) unchanged(rel string, seen sight) (bool, error) {
 	return true, r.send(item{file: line, same: true, state: proof})
 }
 
-// unchangedDatabase is unchanged for a database that is pinned: its file and its log look as they did before the pin of the base.
-func (r *reader) unchangedDatabase(f *manifest.File, p *sqlitedb.Pinned) (bool, error) {
+// unchangedDatabase completes the line of a database that is pinned, if its file and its log look as they did before the pin of the base, and
+// returns what proves it; else nil.
+func (r *reader) unchangedDatabase(f *manifest.File, p *sqlitedb.Pinned) (*state, error) {
 	if r.c.t.opts.ReadAll {
-		return false, nil
+		return nil, nil
 	}
 	was, proof, err := r.base.line(f.Path)
 	if err != nil || was == nil || was.SQLite == nil || was.Size != p.Size() {
-		return false, err
+		return nil, err
 	}
 	now, err := p.Now()
 	if err != nil || !proof.equal(databaseState(now)) {
-		return false, nil
+		return nil, nil
 	}
 	f.Size, f.SHA256, f.Chunk, f.SQLite = was.Size, was.SHA256, was.Chunk, was.SQLite
-	return true, r.send(item{file: f, same: true, state: proof})
+	return proof, nil
 }
 
 // proofOf returns what proves later that a database is still as it was pinned, or nil.
