@@ -22,15 +22,9 @@ func (e *imageError) Error() string {
 // fromContainer starts the service of docker-compose.test.yml as a project of its own, on a port that the
 // engine picks. Without a server, it says why.
 func fromContainer(ctx context.Context, root string) (s *Server, stop func(), why string) {
-	if err := answers(ctx, "docker", "info"); err != nil {
-		return nil, nil, "no Docker engine answers"
-	}
-	compose := []string{"docker", "compose"}
-	if answers(ctx, "docker", "compose", "version") != nil {
-		compose = []string{"docker-compose"}
-		if answers(ctx, "docker-compose", "version") != nil {
-			return nil, nil, "a Docker engine answers, but neither docker compose nor docker-compose is there"
-		}
+	compose, why := Compose(ctx)
+	if why != "" {
+		return nil, nil, why
 	}
 	project := "lifeboat-test-" + uuid.NewString()[:8]
 	run := func(ctx context.Context, args ...string) *exec.Cmd {
@@ -77,6 +71,19 @@ func fromContainer(ctx context.Context, root string) (s *Server, stop func(), wh
 		Region:    defaultRegion,
 		Origin:    "container of docker-compose.test.yml, project " + project,
 	}, stop, ""
+}
+
+// Compose returns the command line of docker compose, or why there is none that works.
+func Compose(ctx context.Context) (command []string, why string) {
+	if answers(ctx, "docker", "info") != nil {
+		return nil, "no Docker engine answers"
+	}
+	for _, command := range [][]string{{"docker", "compose"}, {"docker-compose"}} {
+		if answers(ctx, command[0], append(command[1:len(command):len(command)], "version")...) == nil {
+			return command, ""
+		}
+	}
+	return nil, "a Docker engine answers, but neither docker compose nor docker-compose is there"
 }
 
 // afterwards returns a function that runs a command and waits for it. Where there is a shell, the command also runs when this
