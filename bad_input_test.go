@@ -234,7 +234,7 @@ lifeboat: $W/lifeboat.yaml:1:6: application name "My App": want 1 to 64 of a-z, 
 $W/lifeboat.yaml:4:5: unknown key "exclud"; did you mean "exclude"?
 $W/lifeboat.yaml:5:5: a second source is named "app"; add name: with another name to one of them
 $W/lifeboat.yaml:7:10: url: a URL must not hold a user or a secret: put credentials into the environment or a file
-$W/lifeboat.yaml:8:15: keep is text, want a whole number
+$W/lifeboat.yaml:8:15: keep is text, want a whole number, all, or rules such as {daily: 7}
   next: lifeboat config example shows one that is right`},
 	{name: "tabs", setup: configured("app: app\nsources:\n\t- path: app\n"), args: "backup", code: 64, kind: "configuration", says: `
 lifeboat: $W/lifeboat.yaml:3: a tab stands here; indent with spaces

@@ -19,8 +19,8 @@ const bucket = "s3://my-bucket/app"
 // shellBlocks finds the commands in a text.
 var shellBlocks = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
-// The service of the runbooks: a process that has the database open until it is stopped. docker compose run is run without a container, so that
-// only the command lines are proven, and not the mount; TestMountPoint has real ones.
+// The service of the runbooks: a process that has the database open until it is stopped. docker compose run is run without a container
+// here; TestInTheContainerOfTheService in integration runs those lines in a real one.
 const shims = `
 service() {
 	case $1 in
