@@ -150,7 +150,7 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 	var lost []error
 	removed := removedFrom{w: w, r: r, there: there}
 	for _, id := range ids {
-		if there[id] {
+		if there[id] && !w.named { // one that is named gets back what the remote has lost of it
 			continue
 		}
 		if gone, err := removed.has(ctx, id); err != nil {
@@ -165,7 +165,9 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		}
 		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter, false, heads...)
 		if err == nil {
-			done = append(done, newPushed(id, r.url, res))
+			if !there[id] || res.Archives > 0 {
+				done = append(done, newPushed(id, r.url, res))
+			}
 			continue
 		}
 		if damaged(err) && len(heads) > 0 {
