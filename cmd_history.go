@@ -59,11 +59,7 @@ func history(s *session, c *cli.Context) error {
 		return usagef("", "--last %d: want how many snapshots to look at", c.Int("last"))
 	}
 	path, named := strings.Trim(c.Args().First(), "/"), c.String("table")
-	places, err := s.places(ctx)
-	if err != nil {
-		return err
-	}
-	catalog, partial, err := s.catalog(ctx, places)
+	_, catalog, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return err
 	}

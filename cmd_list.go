@@ -45,11 +45,7 @@ type listing struct {
 // list shows every snapshot of every place.
 func list(s *session, c *cli.Context) error {
 	ctx := c.Context
-	places, err := s.places(ctx)
-	if err != nil {
-		return err
-	}
-	catalog, partial, err := s.catalog(ctx, places)
+	places, catalog, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return err
 	}

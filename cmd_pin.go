@@ -61,11 +61,7 @@ func (s *session) changePins(c *cli.Context, pinned bool) error {
 		return err
 	}
 	defer release()
-	places, err := s.places(ctx)
-	if err != nil {
-		return err
-	}
-	catalog, partial, err := s.catalog(ctx, places)
+	places, catalog, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,8 +69,8 @@ func (s *session) changePins(c *cli.Context, pinned bool) error {
 	var ids []manifest.ID
 	for _, arg := range c.Args().Slice() {
 		id, err := s.resolvePin(ctx, catalog, places, pins, arg, pinned)
-		if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
-			return partial // it may well be there
+		if mayBeThere(ctx, err, partial) {
+			return partial
 		}
 		if err != nil {
 			return err

@@ -51,11 +51,7 @@ func remove(s *session, c *cli.Context) error {
 		return err
 	}
 	defer release()
-	places, err := s.places(ctx)
-	if err != nil {
-		return err
-	}
-	catalog, partial, err := s.catalog(ctx, places)
+	places, catalog, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,8 +59,8 @@ func remove(s *session, c *cli.Context) error {
 	var ids []manifest.ID
 	for _, arg := range c.Args().Slice() {
 		id, has, _, err := s.resolve(ctx, catalog, places, arg)
-		if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
-			return partial // it may well be there
+		if mayBeThere(ctx, err, partial) {
+			return partial
 		}
 		if err == nil {
 			err = s.mayRemove(ctx, facts, has, id)

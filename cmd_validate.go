@@ -60,11 +60,7 @@ func validateCommand(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	places, err := s.places(ctx)
-	if err != nil {
-		return err
-	}
-	catalog, partial, err := s.catalog(ctx, places)
+	places, catalog, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return err
 	}

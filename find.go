@@ -139,6 +139,20 @@ func (s *session) resolve(ctx context.Context, c *layout.Catalog, places []*plac
 	return id, has, skipped, nil
 }
 
+// everywhere returns every place and what they list together; partial is why some could not be listed, of which catalog has warned.
+func (s *session) everywhere(ctx context.Context) (places []*place, c *layout.Catalog, partial, err error) {
+	if places, err = s.places(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	c, partial, err = s.catalog(ctx, places)
+	return places, c, partial, err
+}
+
+// mayBeThere reports that a snapshot was not found, and that it may well be where nobody could look; partial is why not.
+func mayBeThere(ctx context.Context, err, partial error) bool {
+	return err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot
+}
+
 // find opens the snapshot that a reference names, wherever it is.
 func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*place, error) {
 	found, err := s.findAll(ctx, text)
@@ -156,24 +170,20 @@ type foundSnapshot struct {
 
 // findAll opens the snapshots that references name, each wherever it is.
 func (s *session) findAll(ctx context.Context, texts ...string) (list []foundSnapshot, err error) {
-	places, err := s.places(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c, partial, err := s.catalog(ctx, places)
+	places, c, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, text := range texts {
 		id, has, _, err := s.resolve(ctx, c, places, text)
-		if err != nil && partial != nil && unanswered(ctx, partial) && classify(ctx, err).code == codeNoSnapshot {
+		if mayBeThere(ctx, err, partial) && unanswered(ctx, partial) {
 			if c, partial, err = s.listAll(ctx, places); err != nil { // it may be where nobody answered, so that is waited for
 				return nil, err
 			}
 			id, has, _, err = s.resolve(ctx, c, places, text)
 		}
-		if err != nil && partial != nil && classify(ctx, err).code == codeNoSnapshot {
-			return nil, partial // it may well be there
+		if mayBeThere(ctx, err, partial) {
+			return nil, partial
 		}
 		if err != nil {
 			return nil, err

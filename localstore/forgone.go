@@ -1,24 +1,17 @@
 package localstore
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
-	"lifeboat/internal/durable"
 	"lifeboat/manifest"
 )
 
-// forgoneName is the file in which a local store remembers what was removed on purpose from remotes and is still here, so that it is not sent again.
-const forgoneName = "forgone.json"
+// forgone is what was removed on purpose from remotes and is still here, by the URL of the remote, so that it is not sent again.
+var forgone = notebook[[]manifest.ID]{"forgone.json", "what was removed from remotes"}
 
 // Forgone returns the snapshots that were removed from the remote at url.
 func (s *Store) Forgone(url string) (map[manifest.ID]bool, error) {
-	all, err := s.forgone()
+	all, err := forgone.read(s)
 	set := map[manifest.ID]bool{}
 	for _, id := range all[url] {
 		set[id] = true
@@ -31,7 +24,7 @@ func (s *Store) Forgone(url string) (map[manifest.ID]bool, error) {
 func (s *Store) Forgo(url string, here func(manifest.ID) bool, ids ...manifest.ID) error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
-	all, err := s.forgone()
+	all, err := forgone.read(s)
 	if err != nil {
 		return err
 	}
@@ -44,7 +37,7 @@ func (s *Store) Forgo(url string, here func(manifest.ID) bool, ids ...manifest.I
 func (s *Store) Recall(url string, id manifest.ID) error {
 	s.noting.Lock()
 	defer s.noting.Unlock()
-	all, err := s.forgone()
+	all, err := forgone.read(s)
 	if err != nil {
 		return err
 	}
@@ -60,25 +53,5 @@ func (s *Store) setForgone(all map[string][]manifest.ID, url string, list []mani
 	if all[url] = list; len(list) == 0 {
 		delete(all, url)
 	}
-	data, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(filepath.Join(s.path, forgoneName), append(data, '\n'), 0o600)
-}
-
-func (s *Store) forgone() (map[string][]manifest.ID, error) {
-	all := map[string][]manifest.ID{}
-	path := filepath.Join(s.path, forgoneName)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &all)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read what was removed from remotes: %w; if %s is damaged, remove it", err, path)
-	}
-	return all, nil
+	return forgone.write(s, all)
 }
