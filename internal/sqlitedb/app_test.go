@@ -68,23 +68,29 @@ type answer struct {
 func start(t testing.TB, path string, statements ...string) *app {
 	t.Helper()
 	cmd := command(t, "app", uri(path, "_busy_timeout=10000"))
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := startPiped(t, cmd)
 	a := &app{t: t, cmd: cmd, in: in, out: json.NewDecoder(out)}
 	t.Cleanup(a.kill)
 	for _, s := range statements {
 		a.do(s)
 	}
 	return a
+}
+
+// startPiped starts a program and returns its standard input and output.
+func startPiped(t testing.TB, cmd *exec.Cmd) (in io.WriteCloser, out io.Reader) {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		out, err = cmd.StdoutPipe()
+	}
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in, out
 }
 
 // try runs a statement and returns its rows.

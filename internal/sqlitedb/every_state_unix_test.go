@@ -110,17 +110,7 @@ func captureAs(t *testing.T, binary string, do task, pinned func()) (c captured)
 	cmd := command(t, "capture", string(args))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	cmd.Path = binary
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := startPiped(t, cmd)
 	defer cmd.Wait()
 	defer in.Close()
 	dec := json.NewDecoder(out)

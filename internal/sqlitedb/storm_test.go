@@ -118,17 +118,7 @@ func tellersWith(t testing.TB, path string, args ...[]string) (stop func() []rep
 	var all []teller
 	for _, own := range args {
 		cmd := command(t, "teller", append([]string{path}, own...)...)
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		in, out := startPiped(t, cmd)
 		one := teller{in, bufio.NewReader(out), cmd.Wait}
 		if line, err := one.out.ReadString('\n'); line != "ready\n" {
 			t.Fatalf("teller: %q, %v", line, err)

@@ -65,17 +65,7 @@ func TestPinTogether(t *testing.T) {
 			cold := build(t, wal, table, fill)
 			age(t, filepath.Dir(cold))
 			cmd := command(t, "pacer", paths...)
-			in, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			in, out := startPiped(t, cmd)
 			defer func() {
 				in.Close()
 				if err := cmd.Wait(); err != nil {
