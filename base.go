@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -43,10 +42,15 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 	if s.c.Bool("full") {
 		return l, nil
 	}
-	if l.base = s.openBase(ctx, w, c); l.base == nil {
+	_, owed, err := w.local.Owed(ctx)
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	if l.base = s.openBase(ctx, w, c, owed); l.base == nil {
 		return l, nil
 	}
-	if err := s.findArchives(ctx, w, l); err != nil {
+	if err := s.findArchives(ctx, w, l, isOwed(owed, l.base.ID)); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -72,12 +76,9 @@ func (l *leaning) needed(w *writable, c *layout.Catalog) (list []manifest.Hash) 
 }
 
 // openBase opens the base. One that is lost, or not of a snapshot that is listed, is made anew from what is stored.
-func (s *session) openBase(ctx context.Context, w *writable, c *layout.Catalog) *snapshot.Base {
+func (s *session) openBase(ctx context.Context, w *writable, c *layout.Catalog, owed []layout.Entry) *snapshot.Base {
 	base, err := snapshot.OpenBase(w.local.BasePath())
-	if err == nil && len(c.Where(base.ID)) == 0 {
-		if owed, owedErr := s.isOwedStill(ctx, w, base.ID); owedErr == nil && owed {
-			return base
-		}
+	if err == nil && len(c.Where(base.ID)) == 0 && !isOwed(owed, base.ID) {
 		base.Close()
 		err = fmt.Errorf("%s: it is of snapshot %s, which is not there", w.local.BasePath(), base.ID.Stamp)
 	}
@@ -111,9 +112,7 @@ func (s *session) newestBackup(ctx context.Context, c *layout.Catalog) (manifest
 }
 
 func (s *session) rebuildBase(ctx context.Context, w *writable, c *layout.Catalog, id manifest.ID) (*snapshot.Base, error) {
-	places := c.Where(id)
-	slices.SortStableFunc(places, func(a, b layout.Store) int { return cmp.Compare(order(a, w), order(b, w)) })
-	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, places...)
+	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, append([]layout.Store{w.local.Store}, c.Where(id)...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,23 +130,11 @@ func (s *session) rebuildBase(ctx context.Context, w *writable, c *layout.Catalo
 	return snapshot.OpenBase(w.local.BasePath())
 }
 
-// order puts the local store before the remotes.
-func order(store layout.Store, w *writable) int {
-	if store == w.local.Store {
-		return 0
-	}
-	return 1
-}
-
 // findArchives says which archives of the base may be leaned on: those that are here, since the remotes will get them from here, and those
 // that may be leaned on at every remote. A remote that does not answer now has what it had.
-func (s *session) findArchives(ctx context.Context, w *writable, l *leaning) error {
+func (s *session) findArchives(ctx context.Context, w *writable, l *leaning, owed bool) error {
 	var err error
 	if l.here, err = archivesAt(ctx, w.local.Store); err != nil {
-		return err
-	}
-	owed, err := s.isOwedStill(ctx, w, l.base.ID)
-	if err != nil {
 		return err
 	}
 	everywhere := len(w.remotes) > 0 && (len(w.late)+len(w.failed) == 0 || !owed)
@@ -186,11 +173,6 @@ func (s *session) findArchives(ctx context.Context, w *writable, l *leaning) err
 		return everywhere
 	})
 	return nil
-}
-
-func (s *session) isOwedStill(ctx context.Context, w *writable, id manifest.ID) (bool, error) {
-	_, owed, err := w.local.Owed(ctx)
-	return isOwed(owed, id), err
 }
 
 func archivesAt(ctx context.Context, store layout.Store) (map[manifest.Hash]int64, error) {

@@ -22,7 +22,7 @@ import (
 // beside the walk from the beginning to the end and takes no memory to speak of. At its end is a table of contents, the manifest that
 // it describes, and a digest of all of it, which is checked before anything is believed.
 //
-// Nothing is lost with it: see Rebuild. A Base may be used by one capture at a time.
+// Nothing is lost with it: see RebuildBase. A Base may be used by one capture at a time.
 type Base struct {
 	ID   manifest.ID
 	Head *manifest.Head
@@ -171,15 +171,6 @@ func (b *Base) Close() error {
 		return nil
 	}
 	return b.file.Close()
-}
-
-// Has reports whether there is something of a source to compare with.
-func (b *Base) Has(source string) bool {
-	if b == nil {
-		return false
-	}
-	_, ok := b.sections[source]
-	return ok
 }
 
 // Used returns the archives that the new snapshot leans on.

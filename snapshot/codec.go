@@ -91,12 +91,12 @@ func (e *encoder) file(f *manifest.File) error {
 
 func (e *encoder) state(s *state) {
 	e.stamp(s.file)
-	if s.log == nil {
+	if s.log == (stamp{}) {
 		e.uint(0)
 		return
 	}
 	e.uint(1)
-	e.stamp(*s.log)
+	e.stamp(s.log)
 }
 
 func (e *encoder) stamp(s stamp) {
@@ -185,8 +185,7 @@ func (d *decoder) file() *manifest.File {
 func (d *decoder) state() *state {
 	s := &state{file: d.stamp()}
 	if d.uint() != 0 {
-		log := d.stamp()
-		s.log = &log
+		s.log = d.stamp()
 	}
 	return s
 }

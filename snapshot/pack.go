@@ -156,7 +156,7 @@ func (p *packer) again(it item) error {
 	}
 	p.memory.again()
 	p.base.end() // what the last attempt found there is remembered
-	p.moved.end()
+	p.moved = nil
 	p.extents.again()
 	p.restart(it.prefix)
 	if it.prefix == 0 {

@@ -11,15 +11,10 @@ import (
 // where that would not follow: where the system has no time of change, or that time was so recent that a later change could have the same.
 type state struct {
 	file stamp
-	log  *stamp // of the -wal of a database, if there was one
+	log  stamp // of the -wal of a database; zero if there was none
 }
 
-func (s *state) equal(o *state) bool {
-	if s == nil || o == nil || s.file != o.file || (s.log == nil) != (o.log == nil) {
-		return false
-	}
-	return s.log == nil || *s.log == *o.log
-}
+func (s *state) equal(o *state) bool { return s != nil && o != nil && *s == *o }
 
 // A stamp is what cannot stay the same when a file changes.
 type stamp struct {
@@ -85,9 +80,5 @@ func proofOf(p *sqlitedb.Pinned) *state {
 }
 
 func databaseState(looks sqlitedb.Looks) *state {
-	s := &state{file: stamp(looks.Main)}
-	if log := stamp(looks.WAL); log != (stamp{}) {
-		s.log = &log
-	}
-	return s
+	return &state{file: stamp(looks.Main), log: stamp(looks.WAL)}
 }
