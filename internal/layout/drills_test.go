@@ -26,3 +26,21 @@ func TestProven(t *testing.T) {
 		t.Errorf("proven: %v (%v)", proven, err)
 	}
 }
+
+// A name that is read is written as the same; evidence is listed by time.
+func TestDrillNames(t *testing.T) {
+	s := memory()
+	sum := strings.Repeat("0a", 32)
+	names := []string{"20260101T000000Z-20260101T000000Z-ok-" + sum + ".json", "20260101T000001Z-20250101T000000Z-failed-" + sum + ".json"}
+	put(t, s, "drills/"+names[1], "{}")
+	put(t, s, "drills/"+names[0], "{}")
+	list, err := s.Drills(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v (%v)", list, err)
+	}
+	for i, d := range list {
+		if d.Name() != names[i] || d.Key() != "drills/"+names[i] {
+			t.Errorf("%s was listed as %s", names[i], d.Name())
+		}
+	}
+}
