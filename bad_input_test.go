@@ -89,6 +89,28 @@ lifeboat: cat writes the file itself and has no JSON form
   next: lifeboat ls --json tells about a file`},
 	{name: "a pull that names no snapshot", args: "pull nosuch --remote bucket", code: 64, kind: "usage", says: `
 lifeboat: "nosuch" names no snapshot: want latest, latest@TIME, a stamp such as 20060102T150405Z, or its beginning`},
+	{name: "a copy to nowhere", args: "copy --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: nothing says where to copy to
+  next: lifeboat copy --to URL`},
+	{name: "a copy from nowhere", args: "copy --store none --to bucket", code: 10, kind: "no_store", says: `
+lifeboat: there is no local store at $W/none, and no remote is named
+  next: give --remote URL, or take a first snapshot with lifeboat backup PATH`},
+	{name: "a copy to itself", args: "copy --remote bucket --to bucket/", code: 64, kind: "usage", says: `
+lifeboat: --to bucket/ is the remote that it would be copied from
+  next: give --remote or --to another place`},
+	{name: "a copy to the local store", args: "copy --remote bucket --to state", code: 64, kind: "usage", says: `
+lifeboat: --to state is the local store itself
+  next: give --to another place; lifeboat pull SNAPSHOT brings one to the local store`},
+	{name: "a copy to a URL that is none", args: "copy --remote bucket --to https://s3.example.com/bucket", code: 64, kind: "usage", says: `
+lifeboat: --to: "https" is no kind of store: give s3://bucket/prefix?endpoint=https://host, file:///dir or a path`},
+	{name: "a copy to a file", args: "copy --remote bucket --to app/x", code: 10, kind: "no_store", says: `
+lifeboat: $W/app/x is not a directory
+  next: give the directory that the store is in`},
+	{name: "a copy of what there is not", args: "copy 2001 --remote bucket --to second", code: 13, kind: "no_snapshot", says: `
+lifeboat: there is no snapshot "2001" in $W/state and file://$W/bucket
+  next: lifeboat list shows the snapshots that there are`},
+	{name: "a copy to where one may not write", as: "nobody", setup: open, args: "copy --store none --remote bucket --to second", code: 14, kind: "remote", says: `
+lifeboat: create directory store $W/second: permission denied`},
 
 	// Targets.
 	{name: "restore into a directory that is not empty", args: "restore latest --remote bucket --target app", code: 8, kind: "not_empty", says: `

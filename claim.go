@@ -19,6 +19,7 @@ type candidate struct {
 	*place
 	from   config.Remote
 	marker layout.Marker // its ID is "" where there is no store yet
+	known  bool          // this machine has used it before
 }
 
 // consider looks at remotes. One that is gone, or another than it was when it was used before, has failed, and one that cannot be
@@ -59,9 +60,19 @@ func (s *session) look(ctx context.Context, w *writable, dir string, r config.Re
 	if sameDirectory(p.dir, dir) {
 		return candidate{}, refuse("give --store DIR or --remote URL another place", "the remote %s is the local store itself", r.Name)
 	}
+	c, err := s.admit(ctx, w.local, w.app, p, r)
+	if err == nil && c.marker.ID != "" && !c.known && !s.c.Bool("takeover") {
+		err = s.foreignHost(ctx, p)
+	}
+	return c, err
+}
+
+// admit refuses a remote that is another than it was when it was used before, or of another application. local is nil if there is none.
+func (s *session) admit(ctx context.Context, local *localstore.Store, app string, p *place, r config.Remote) (candidate, error) {
 	known := ""
-	if w.local != nil {
-		if known, err = w.local.Known(p.url); err != nil {
+	if local != nil {
+		var err error
+		if known, err = local.Known(p.url); err != nil {
 			return candidate{}, err
 		}
 	}
@@ -75,43 +86,46 @@ func (s *session) look(ctx context.Context, w *writable, dir string, r config.Re
 		return candidate{}, noStore("is it mounted, and is the prefix right? If it was made anew on purpose, give --init",
 			"%s is not the store that it was at the last backup", p.url)
 	case absent:
-		return candidate{p, r, layout.Marker{}}, nil
+		return candidate{p, r, layout.Marker{}, false}, nil
 	case err != nil:
 		return candidate{}, err
-	case m.App != w.app:
-		return candidate{}, &localstore.ForeignError{Store: p.url, App: m.App, Own: w.app}
-	case known == "" && !s.c.Bool("takeover"):
-		err = s.foreignHost(ctx, p)
+	case m.App != app:
+		return candidate{}, &localstore.ForeignError{Store: p.url, App: m.App, Own: app}
 	}
-	return candidate{p, r, m}, err
+	return candidate{p, r, m, known != ""}, nil
 }
 
 // claim makes a remote a store of the application unless it is one, and remembers it.
 func (s *session) claim(ctx context.Context, w *writable, c candidate) (*place, error) {
+	p, id, err := s.establish(ctx, w, w.local, w.app, c)
+	if err != nil {
+		return nil, err
+	}
+	return p, w.local.Remember(p.url, id)
+}
+
+// establish makes a candidate a store of the application unless it is one, and returns the ID in its marker. w and local are as for openRemote.
+func (s *session) establish(ctx context.Context, w *writable, local *localstore.Store, app string, c candidate) (p *place, id string, err error) {
 	if c.marker.ID != "" {
-		return c.place, w.local.Remember(c.url, c.marker.ID)
+		return c.place, c.marker.ID, nil
 	}
 	if c.dir != "" {
 		if err := roomForStore(c.dir); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	p, err := s.openRemote(ctx, c.from, true, w, w.local)
-	if err != nil {
-		return nil, err
+	if p, err = s.openRemote(ctx, c.from, true, w, local); err != nil {
+		return nil, "", err
 	}
-	made, err := localstore.EnsureMarker(ctx, p.Store, w.app, kit())
+	made, err := localstore.EnsureMarker(ctx, p.Store, app, kit())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if made {
-		s.note("made a new store for %s at %s", w.app, p.url)
+		s.note("made a new store for %s at %s", app, p.url)
 	}
 	m, err := p.Marker(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return p, w.local.Remember(p.url, m.ID)
+	return p, m.ID, err
 }
 
 // foreignHost refuses a remote that this machine has not used yet and that another one has written to. Names of hosts are compared, not

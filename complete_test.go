@@ -23,7 +23,7 @@ func TestComplete(t *testing.T) {
 		words, want string // separated by spaces; _ is an empty word
 		more        bool   // than these
 	}{
-		{words: "_", want: ":words demo backup create push pull list", more: true},
+		{words: "_", want: ":words demo backup create push pull copy list", more: true},
 		{words: "re", want: ":words restore", more: true},
 		{words: "nosuch", want: ":words"},
 		{words: "list _", want: ":words"},

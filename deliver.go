@@ -284,6 +284,11 @@ func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*plac
 	if err != nil {
 		return transfer.Result{}, err
 	}
+	return s.copyOpened(ctx, snap, from, to, meter, locked)
+}
+
+// copyOpened makes a snapshot that is open exist in to.
+func (s *session) copyOpened(ctx context.Context, snap *layout.Snapshot, from []*place, to layout.Store, meter *progress.Meter, locked bool) (transfer.Result, error) {
 	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Concurrency: s.limits.Concurrency, Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary,
 		Alone: locked, Waiting: s.waitingForPrune})
 }

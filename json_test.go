@@ -43,6 +43,11 @@ var documents = []struct {
 	{name: "push", args: "push --app app --remote second"},
 	{name: "push.failed", args: "push --app app --remote app/x", code: 10},
 	{name: "pull", args: "pull latest --app app --store third --remote second"},
+	{name: "copy", args: "copy --app app --remote bucket --to mirror"},
+	{name: "copy.failed", args: "copy --app app --remote nosuch --to repaired", code: 10, setup: func(w *world) {
+		w.check(exec.Command("cp", "-r", w.path("mirror"), w.path("repaired")).Run())
+		w.remove("repaired/archives")
+	}},
 	{name: "show", args: "show latest --remote bucket"},
 	{name: "ls", args: "ls latest --remote bucket"},
 	{name: "diff", args: "diff latest@2100-01-01 latest --remote bucket"},
@@ -261,7 +266,7 @@ var (
 	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "freed_bytes", "later_bytes", "user", "group", "mode",
 		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
 	comeAndGo     = []string{"skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
-	volatilePaths = []string{".pushed[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
+	volatilePaths = []string{".pushed[].bytes", ".copied[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
 		".reports[].findings[].detail", ".reports[].findings[].place", ".reports[].read.bytes", ".reports[].read.of_bytes"}
 	volatileText = []struct {
 		pattern *regexp.Regexp

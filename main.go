@@ -7,7 +7,7 @@
 // done by the packages below, which neither print nor exit:
 //
 //	snapshot   captures sources into archives and a manifest
-//	transfer   copies snapshots between stores: push, pull
+//	transfer   copies snapshots between stores: push, pull, copy
 //	restore    lays a snapshot down, verified
 //	validate   proves that a store has all of a snapshot
 //
@@ -105,6 +105,7 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "create", ArgsUsage: "[PATH | NAME=PATH]...", Usage: "take a snapshot into the local store", Description: createHelp, Action: s(create), Flags: createFlags()},
 		{Name: "push", ArgsUsage: "[SNAPSHOT]...", Usage: "copy snapshots from the local store to every remote", Description: pushHelp, Action: s(push), Flags: append(slices.Concat(remoteFlags(), sendFlags()), memoryFlag(), waitFlag())},
 		{Name: "pull", ArgsUsage: "SNAPSHOT", Usage: "copy a snapshot from a remote to the local store", Description: pullHelp, Action: s(pull), Flags: []cli.Flag{downloadFlag(), concurrencyFlag("3"), memoryFlag(), waitFlag()}},
+		{Name: "copy", ArgsUsage: "[SNAPSHOT]...", Usage: "copy snapshots to one more store, and repair it", Description: copyHelp, Action: s(copyCommand), Flags: copyFlags()},
 		{Name: "list", Aliases: []string{"snapshots"}, Usage: "list snapshots, their state, and where they are", Description: listHelp, Action: s(list)},
 		{Name: "show", ArgsUsage: "[SNAPSHOT]", Usage: "what is known of one snapshot", Description: showHelp, Action: s(show)},
 		{Name: "ls", ArgsUsage: "SNAPSHOT [PATH]", Usage: "list files in a snapshot", Description: lsHelp, Action: s(ls), Flags: lsFlags()},
