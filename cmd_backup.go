@@ -38,6 +38,10 @@ later ones are packed. What a remote missed, the next backup sends, or push.
 With --prune, and if all of that went well, snapshots go that no rule keeps (see
 lifeboat prune --help). That this fails is a warning.
 
+What a store has lost of earlier snapshots is named, with the files that it
+touches, and put back from the local store or another remote. Where no place has
+it, this snapshot stores again what the sources still have of it.
+
 Exit code 3: something is not in the snapshot; 4: a database is corrupt; 10, 14:
 a remote does not have it, since it is gone or was not reached.`
 
@@ -159,8 +163,12 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	if err := s.deliver(ctx, w, sending, report, meter); err != nil {
 		return err
 	}
+	if err := s.healAfter(ctx, w, l.base, report, meter); err != nil {
+		return err
+	}
 	report.Seconds = s.now().Sub(began).Seconds()
 	stop()
+	s.tellRepaired(w)
 	if pushing && len(report.failed) == 0 {
 		s.retain(ctx, cfg.Local.Keep, w)
 	}

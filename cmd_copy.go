@@ -15,6 +15,7 @@ import (
 	"lifeboat/internal/publish"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/transfer"
 )
 
 const copyHelp = `Copies SNAPSHOTs to another store, a bucket or a directory, from wherever they
@@ -402,7 +403,7 @@ func (s *session) copyOne(ctx context.Context, job *copyJob, id manifest.ID, met
 			return nil, err
 		}
 	}
-	res, err := s.copyOpened(ctx, snap, job.from, job.to.Store, meter, false)
+	res, err := transfer.Copy(ctx, snap, stores(job.from), job.to.Store, s.sendOptions(meter))
 	if err == nil && repaired {
 		err = job.to.Replace(ctx, id, snap.Stored)
 	}

@@ -49,7 +49,9 @@ func pull(s *session, c *cli.Context) error {
 	meter.Begin("fetch", 0)
 	stop := s.watch(meter)
 	defer stop()
-	res, err := s.copySnapshot(ctx, snap.ID, has, w.local.Store, meter, true)
+	opts := s.sendOptions(meter)
+	opts.Alone = true
+	res, err := s.copySnapshot(ctx, snap.ID, has, w.local.Store, opts)
 	if err != nil {
 		return fmt.Errorf("pull %s: %w", snap.ID.Stamp, err)
 	}

@@ -17,14 +17,15 @@ import (
 
 const pushHelp = `Sends the SNAPSHOTs of the local store to every remote that lacks them, or all
 of them if none is named. What a cut push has sent is not sent again, and what
-was removed from a remote (lifeboat prune) only if it is named.
+was removed from a remote (lifeboat prune) only if it is named. What a store has
+lost of the snapshots that it lists is named too, and put back from the others.
 
    lifeboat push --remote s3://bucket/app
    lifeboat push latest --remote /mnt/disk
 
 Exit code 4: an archive is damaged here and nowhere else to be had, and what
-needs it was left out; 10, 14: a remote is gone or was not reached, and the
-others have everything.`
+needs it was left out, or stays damaged; 10, 14: a remote is gone or was not
+reached, and the others have everything.`
 
 // A pushed is one snapshot that a push or pull has copied.
 type pushed struct {
@@ -81,28 +82,41 @@ func push(s *session, c *cli.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := s.healLocal(ctx, w, s.sendOptions(meter)); err != nil {
+		return err
+	}
+	s.keepNeeds(w)
 	stop()
 	if len(w.failed) == 0 {
 		s.retain(ctx, math.MaxInt, w) // whoever pushes to one remote means no harm to local copies
 	}
-	return s.finishPush(ctx, done, w.failed)
+	return s.finishPush(ctx, w, done)
 }
 
-func (s *session) finishPush(ctx context.Context, done []pushed, failed []error) error {
+func (s *session) finishPush(ctx context.Context, w *writable, done []pushed) error {
+	failed := w.failed
 	for _, p := range done {
 		s.say("pushed %s to %s: %s in %s", p.Stamp, p.To, size(p.Bytes), count(p.Archives, "archive"))
 	}
-	if len(failed) == 0 && len(done) == 0 {
+	hurt := s.tellRepaired(w)
+	if len(failed) == 0 && len(done) == 0 && len(w.healing.found) == 0 {
 		s.say("nothing to push: every remote has what the local store has")
 	}
 	for _, err := range failed {
 		s.warn("%s", explain(err))
 	}
 	if err := s.document(struct {
-		Pushed []pushed `json:"pushed"`
-		Failed []string `json:"failed,omitempty"`
-	}{done, messages(failed)}); err != nil || len(failed) == 0 {
+		Pushed []pushed  `json:"pushed"`
+		Failed []string  `json:"failed,omitempty"`
+		Damage []*damage `json:"damage,omitempty"`
+	}{done, messages(failed), w.healing.found}); err != nil {
 		return err
+	}
+	switch {
+	case hurt:
+		return reported(codeIntegrity)
+	case len(failed) == 0:
+		return nil
 	}
 	return reported(classify(ctx, errors.Join(failed...)).code)
 }

@@ -136,10 +136,11 @@ func (s *session) newestFirst(ctx context.Context, w *writable) ([]manifest.ID, 
 // pushTo copies the snapshots that a remote lacks. One of which archives are nowhere to be had is named and left out, and the others
 // go; any other failure ends it.
 func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manifest.ID, meter *progress.Meter) (done []pushed, err error) {
-	there, err := listed(ctx, r.Store)
+	look, err := s.examine(ctx, w, r)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", r.name, err)
 	}
+	there := look.listed()
 	owed, owedEntries, err := w.local.Owed(ctx)
 	if err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		if isOwed(owedEntries, id) {
 			heads = append(heads, owed)
 		}
-		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, meter, false, heads...)
+		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, look.tell(s.sendOptions(meter)), heads...)
 		if err == nil {
 			if !there[id] || res.Archives > 0 {
 				done = append(done, newPushed(id, r.url, res))
@@ -182,7 +183,17 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 			break
 		}
 	}
+	if len(lost) == 0 || damaged(lost[len(lost)-1]) { // else the remote takes nothing now
+		if err := s.repair(ctx, look, w.sourcesFor(r), s.sendOptions(meter)); err != nil {
+			lost = append(lost, err)
+		}
+	}
 	return done, errors.Join(lost...)
+}
+
+// sendOptions are those of a copy to a store to which others write too.
+func (s *session) sendOptions(meter *progress.Meter) transfer.Options {
+	return transfer.Options{Concurrency: s.limits.Concurrency, Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary, Waiting: s.waitingForPrune}
 }
 
 // removedFrom knows which snapshots were removed from a remote on purpose. Those are not sent again, unless they are named.
@@ -278,19 +289,13 @@ func listed(ctx context.Context, store layout.Store) (map[manifest.ID]bool, erro
 	return there, nil
 }
 
-// copySnapshot makes a snapshot of from exist in to; locked says that this process holds the lock of to. Its manifest may also be in one of heads.
-func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, meter *progress.Meter, locked bool, heads ...layout.Store) (transfer.Result, error) {
+// copySnapshot makes a snapshot of from exist in to. Its manifest may also be in one of heads.
+func (s *session) copySnapshot(ctx context.Context, id manifest.ID, from []*place, to layout.Store, opts transfer.Options, heads ...layout.Store) (transfer.Result, error) {
 	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, append(stores(from), heads...)...)
 	if err != nil {
 		return transfer.Result{}, err
 	}
-	return s.copyOpened(ctx, snap, from, to, meter, locked)
-}
-
-// copyOpened makes a snapshot that is open exist in to.
-func (s *session) copyOpened(ctx context.Context, snap *layout.Snapshot, from []*place, to layout.Store, meter *progress.Meter, locked bool) (transfer.Result, error) {
-	return transfer.Copy(ctx, snap, stores(from), to, transfer.Options{Concurrency: s.limits.Concurrency, Plan: meter.Expect, Progress: meter.Add, Scratch: s.temporary,
-		Alone: locked, Waiting: s.waitingForPrune})
+	return transfer.Copy(ctx, snap, stores(from), to, opts)
 }
 
 // waitingForPrune says why a snapshot that is sent is not listed yet.

@@ -8,6 +8,7 @@
 //
 //	snapshot   captures sources into archives and a manifest
 //	transfer   copies snapshots between stores: push, pull, copy
+//	heal       finds what stores have lost of the snapshots that they list
 //	restore    lays a snapshot down, verified
 //	validate   proves that a store has all of a snapshot
 //

@@ -30,6 +30,7 @@ type backupReport struct {
 	NotReached   []string             `json:"not_reached,omitempty"`
 	NotLocal     string               `json:"not_local,omitempty"` // why it is not in the local store
 	Pruned       []storePruned        `json:"pruned,omitempty"`
+	Damage       []*damage            `json:"damage,omitempty"` // found in the stores
 
 	failed []error // the remotes that do not have it
 	alone  bool    // there are none

@@ -25,7 +25,8 @@ type writable struct {
 	late    []config.Remote // those that have not answered yet
 	failed  []error         // why others cannot
 	named   bool            // the snapshots to send were named, one by one
-	release func()          // gives the lock of the local store back
+	healing healing
+	release func() // gives the lock of the local store back
 }
 
 // open takes the lock of the local store and opens it for writing, and the remotes too if they are wanted. The caller releases it.

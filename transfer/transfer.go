@@ -41,6 +41,11 @@ type Options struct {
 	Sent   func(h manifest.Hash)
 	Failed func(err error)
 
+	// Listed is what the other store has, for who has listed it just now; what is copied is added. nil means that Copy lists it.
+	Listed map[manifest.Hash]layout.ArchiveInfo
+	// From is told of each archive that was copied, and of the place that had it whole. Calls come from several goroutines.
+	From func(h manifest.Hash, place layout.Store)
+
 	// Alone says that nobody else writes to the other store or removes from it meanwhile: the caller holds its lock.
 	Alone bool
 	// Waiting is told when a prune of the other store is waited for; see publish.Options. Clock is nil but in tests.
@@ -63,12 +68,17 @@ type Result struct {
 // its name before it is kept. When it fails, to is as it was, but for archives that the next attempt finds.
 func Copy(ctx context.Context, s *layout.Snapshot, places []layout.Store, to layout.Store, opts Options) (Result, error) {
 	var res Result
-	missing, err := missingArchives(ctx, s, to, &res)
+	missing, err := lacking(ctx, s, to, opts, &res)
 	if err != nil {
 		return res, err
 	}
 	if err := copyAll(ctx, missing, places, to, opts, &res); err != nil {
 		return res, err
+	}
+	if opts.Listed != nil {
+		for _, a := range missing {
+			opts.Listed[a.SHA256] = layout.ArchiveInfo{SHA256: a.SHA256, Size: a.Size}
+		}
 	}
 	if err := commit(ctx, s, places, to, opts, &res); err != nil {
 		return res, err
@@ -134,6 +144,24 @@ func copyAll(ctx context.Context, missing []publish.Need, places []layout.Store,
 	return err
 }
 
+// lacking returns the archives that a snapshot needs and the other store does not have.
+func lacking(ctx context.Context, s *layout.Snapshot, to layout.Store, opts Options, res *Result) (missing []publish.Need, err error) {
+	if opts.Listed == nil {
+		return missingArchives(ctx, s, to, res)
+	}
+	for a, err := range publish.Needs(ctx, s) {
+		if err != nil {
+			return nil, err
+		}
+		if have, ok := opts.Listed[a.SHA256]; ok && have.Size == a.Size {
+			res.Present++
+		} else {
+			missing = append(missing, a)
+		}
+	}
+	return missing, nil
+}
+
 // missingArchives compares what a snapshot needs with what a store lists. Both come in order of their hashes, so neither
 // is held in memory; what is missing is.
 func missingArchives(ctx context.Context, s *layout.Snapshot, to layout.Store, res *Result) ([]publish.Need, error) {
@@ -191,6 +219,9 @@ func copyArchive(ctx context.Context, places []layout.Store, to layout.Store, a 
 	for i, from := range places {
 		err := copyFrom(ctx, layout.Before(ctx, i, len(places)), from, to, a, opts)
 		if err == nil {
+			if opts.From != nil {
+				opts.From(a.SHA256, from)
+			}
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -51,7 +51,7 @@ const module = "lifeboat"
 var (
 	ours    = in(module)
 	program = or(is(module), in("lifeboat/bench", "lifeboat/integration/miniotest/serverpath")) // the packages named main
-	verbs   = in("lifeboat/adopt", "lifeboat/compare", "lifeboat/snapshot", "lifeboat/restore", "lifeboat/transfer", "lifeboat/validate", "lifeboat/drill", "lifeboat/prune")
+	verbs   = in("lifeboat/adopt", "lifeboat/compare", "lifeboat/heal", "lifeboat/snapshot", "lifeboat/restore", "lifeboat/transfer", "lifeboat/validate", "lifeboat/drill", "lifeboat/prune")
 	places  = in("lifeboat/archive", "lifeboat/internal/layout", "lifeboat/localstore", "lifeboat/remote")
 	tools   = in("lifeboat/internal/durable", "lifeboat/internal/sqlitedb", "lifeboat/internal/zst", "lifeboat/internal/environ")
 	tests   = or(in("lifeboat/integration", "lifeboat/bench"), endsIn("test"))
