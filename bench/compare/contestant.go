@@ -3,9 +3,9 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,77 +13,92 @@ import (
 	"time"
 
 	"lifeboat/bench/measure"
-	"lifeboat/remote"
+	"lifeboat/integration/miniotest"
 )
 
-// A contestant backs up the source below a prefix of the bucket, and restores it from there.
+// A contestant keeps backups of a source below a prefix of the bucket. A command that is nil is one that it does not have.
 type contestant struct {
-	name    string
-	backup  func(prefix, dir string) *exec.Cmd         // dir is empty and its own
-	restore func(prefix, dir, target string) *exec.Cmd // target does not exist
-	laid    func(target string) string                 // where the source's files lie below target
+	name, version string
+
+	prepare []func(p place) *exec.Cmd // before the first backup, not measured
+	backup  func(p place) *exec.Cmd   // the same for the first and for every later one
+	forget  func(p place) *exec.Cmd   // drops what it cached, not measured; before each restore
+	restore func(p place) *exec.Cmd   // into p.target, which does not exist
+	one     func(p place) *exec.Cmd   // a small file to standard output or into p.target
+	list    func(p place) *exec.Cmd
+	verify  func(p place) *exec.Cmd // every byte at the server
+
+	laid func(p place) string // where the source's files lie after a restore
 }
 
-// A result is what each run of a contestant took.
-type result struct {
-	backup, restore []sample
-	stored          []float64 // bytes at the server
+// A place is what a contestant has in one run.
+type place struct {
+	source string // absolute
+	prefix string // in the bucket, its own
+	dir    string // its own, for caches and what it stages
+	target string
 }
 
 // A sample is one measured command.
 type sample struct {
 	measure.Usage
-	server time.Duration // processor time of the server meanwhile
+	Server time.Duration    // processor time of the server meanwhile
+	Sent   int64            // bytes of the bodies that the server received
+	Got    int64            // and of those that it sent
+	Calls  map[string]int64 // requests by the name of the S3 operation
 }
 
-const bucket = "bench"
-
-// measure runs a contestant once, from nothing to the data restored and compared.
-func (b *bench) measure(ctx context.Context, c contestant, r *result) error {
-	prefix := fmt.Sprintf("%s-%d", strings.Fields(c.name)[0], len(r.backup))
-	dir := filepath.Join(b.scratch, prefix)
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := readAll(b.source); err != nil { // so that it is in the page cache
-		return err
-	}
-	s, err := b.sample(c.backup(prefix, dir))
-	if err != nil {
-		return err
-	}
-	r.backup = append(r.backup, s)
-	stored, err := b.stored(ctx, prefix)
-	if err != nil {
-		return err
-	}
-	r.stored = append(r.stored, stored)
-	target := filepath.Join(dir, "restored")
-	if s, err = b.sample(c.restore(prefix, dir, target)); err != nil {
-		return err
-	}
-	r.restore = append(r.restore, s)
-	return b.compare(c.laid(target))
-}
-
+// sample runs cmd and measures it.
 func (b *bench) sample(cmd *exec.Cmd) (s sample, err error) {
 	cmd.Env = append(cmd.Environ(), b.env()...)
 	var said strings.Builder
 	cmd.Stderr = &said
-	before, err := measure.CPUOf(b.server.PID)
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	cpu, err := b.serverCPU()
+	if err != nil {
+		return s, err
+	}
+	before, err := b.server.Traffic()
+	if err != nil {
 		return s, err
 	}
 	if s.Usage, err = measure.Run(cmd); err != nil {
 		return s, fmt.Errorf("%w\n%s", err, said.String())
 	}
-	after, err := measure.CPUOf(b.server.PID)
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = nil
+	after, err := b.server.Traffic()
+	if err != nil {
+		return s, err
 	}
-	s.server = after - before
+	used, err := b.serverCPU()
+	s.Server, s.Sent, s.Got, s.Calls = used-cpu, after.Received-before.Received, after.Sent-before.Sent, difference(before, after)
 	return s, err
+}
+
+func difference(before, after miniotest.Traffic) map[string]int64 {
+	calls := maps.Clone(after.Calls)
+	for name, n := range before.Calls {
+		if calls[name] -= n; calls[name] == 0 {
+			delete(calls, name)
+		}
+	}
+	return calls
+}
+
+// serverCPU returns the processor time of the server so far, and 0 where the system does not tell.
+func (b *bench) serverCPU() (time.Duration, error) {
+	cpu, err := measure.CPUOf(b.server.PID)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return 0, nil
+	}
+	return cpu, err
+}
+
+// quietly runs a command that is not measured.
+func (b *bench) quietly(cmd *exec.Cmd) error {
+	cmd.Env = append(cmd.Environ(), b.env()...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+	return nil
 }
 
 func (b *bench) env() []string {
@@ -92,74 +107,18 @@ func (b *bench) env() []string {
 		"MC_CONFIG_DIR="+filepath.Join(b.scratch, "mc"), "HOME="+b.scratch)
 }
 
-func (b *bench) makeBucket(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, b.mc, "mb", "--quiet", "bench/"+bucket)
-	cmd.Env = append(os.Environ(), b.env()...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make a bucket: %w\n%s", err, out)
-	}
-	return nil
+const bucket = "bench"
+
+func (b *bench) makeBucket() error {
+	return b.quietly(exec.Command(b.mc, "mb", "--quiet", "bench/"+bucket))
 }
 
-// stored returns how many bytes lie below a prefix.
-func (b *bench) stored(ctx context.Context, prefix string) (total float64, err error) {
-	env := map[string]string{}
-	for _, e := range b.server.Env() {
-		name, value, _ := strings.Cut(e, "=")
-		env[name] = value
-	}
-	store, err := remote.Open(ctx, remote.Config{URL: "s3://" + bucket + "/" + prefix, Getenv: func(name string) string { return env[name] }})
-	if err != nil {
-		return 0, err
-	}
-	for o, err := range store.List(ctx, "") {
-		if err != nil {
-			return 0, err
-		}
-		total += float64(o.Size)
-	}
-	return total, nil
+// with returns a command with more in its environment.
+func with(cmd *exec.Cmd, env ...string) *exec.Cmd {
+	cmd.Env = append(os.Environ(), env...)
+	return cmd
 }
 
-func lifeboat(b *bench) contestant {
-	url := func(prefix string) string { return "s3://" + bucket + "/" + prefix }
-	return contestant{
-		name: "lifeboat",
-		backup: func(prefix, dir string) *exec.Cmd {
-			return exec.Command(b.program, "backup", "data="+b.source, "--remote", url(prefix), "--store", filepath.Join(dir, "store"), "--progress", "none")
-		},
-		restore: func(prefix, dir, target string) *exec.Cmd {
-			return exec.Command(b.program, "restore", "latest", "--remote", url(prefix), "--store", filepath.Join(dir, "none"), "--target", target, "--progress", "none")
-		},
-		laid: func(target string) string { return filepath.Join(target, "data") },
-	}
-}
-
-// pipeline is how it is done by hand. mc sends parts of 64 MiB, as many at once as it chooses.
-func pipeline(b *bench) contestant {
-	var stage, leave strings.Builder
-	for _, db := range b.databases {
-		fmt.Fprintf(&stage, "mkdir -p \"$STAGE\"/%q && sqlite3 %q \".backup '$STAGE/%s'\"\n", filepath.Dir(db), filepath.Join(b.source, db), db)
-		for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
-			fmt.Fprintf(&leave, " --exclude=%q", "./"+db+suffix)
-		}
-	}
-	script := "set -euo pipefail\nmkdir \"$STAGE\"\n" + stage.String() +
-		`tar -cf - -C "$STAGE" . -C "$SOURCE"` + leave.String() + ` . | zstd -q -3 -T0 | "$MC" pipe --quiet "$OBJECT"`
-	bash := func(script string, env ...string) *exec.Cmd {
-		cmd := exec.Command("bash", "-c", script)
-		cmd.Env = append(os.Environ(), env...)
-		return cmd
-	}
-	object := func(prefix string) string { return "OBJECT=bench/" + bucket + "/" + prefix + "/backup.tar.zst" }
-	return contestant{
-		name: "sqlite3 .backup, tar, zstd -3 -T0, mc pipe",
-		backup: func(prefix, dir string) *exec.Cmd {
-			return bash(script, "STAGE="+filepath.Join(dir, "stage"), "SOURCE="+b.source, "MC="+b.mc, object(prefix))
-		},
-		restore: func(prefix, dir, target string) *exec.Cmd {
-			return bash(`set -euo pipefail; mkdir "$TARGET"; "$MC" cat "$OBJECT" | zstd -q -dc | tar -xf - -C "$TARGET"`, "TARGET="+target, "MC="+b.mc, object(prefix))
-		},
-		laid: func(target string) string { return target },
-	}
+func bash(script string, env ...string) *exec.Cmd {
+	return with(exec.Command("bash", "-c", "set -euo pipefail\n"+script), env...)
 }

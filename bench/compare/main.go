@@ -1,17 +1,20 @@
 //go:build unix
 
-// Command compare measures lifeboat beside what people do without it, on the same data, the same server and in one run:
+// Command compare measures lifeboat beside what people use without it, on the same data, the same server and in one run:
 //
-//	go run ./bench/compare [-data app1g | small50k] [-runs N] [-cache DIR]
+//	go run ./bench/compare [-data app1g | small50k | big] [-runs N] [-cache DIR] [-json FILE]
 //
-// The other is `sqlite3 .backup` of each database, then tar, zstd -3 -T0 and mc pipe in one pipeline; and back by mc cat, zstd
-// and tar. They take turns, A B A B, each time with a new prefix and nothing cached of its own. Both start with the source in the page
-// cache and end when everything is at the server, or laid down and, for lifeboat, verified and durable. What either restores is
-// compared with the source.
+// The others are restic, kopia and rclone, as far as they are installed (`go install` has newer ones than distributions do), and
+// `sqlite3 .backup` of each database, then tar, zstd -3 -T0 and mc pipe in one pipeline. All do the same steps on the same copy of
+// the data, in turn, A B A B: a first backup, one of nothing, backups after changes, a restore, one file, a list, and a check of every
+// byte. Nobody writes to the databases meanwhile, or those who copy files would not have a consistent one: for live databases they
+// need them staged first, which only the pipeline does here. Each has its own prefix; the source is in the page cache; before restores
+// and checks nothing is cached by the tool. What is restored is compared with the source, byte for byte.
 //
-// It needs the programs sqlite3, tar, zstd and bash, and builds the pinned MinIO server and client the first time. It prints a
-// table in Markdown: medians, in parentheses the smallest and the largest, and the ratio of the medians. The machine is
-// shared with the server, whose processor time is therefore given too.
+// It needs the programs sqlite3, tar, zstd and bash, and builds the pinned MinIO server and client the first time. It prints
+// Markdown: for each figure a table with medians, in parentheses the smallest and the largest, and how many times lifeboat's median
+// another one's is. The machine is shared with the server, whose processor time is therefore given apart. Bytes and requests are
+// the server's own counts.
 package main
 
 import (
@@ -34,16 +37,17 @@ func main() {
 	measure.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := compare(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
-	what := flag.String("data", "app1g", "app1g or small50k: what to back up (see bench/data)")
+func compare(ctx context.Context) (err error) {
+	what := flag.String("data", "app1g", "app1g, small50k or big: what to back up (see bench/data)")
 	runs := flag.Int("runs", 3, "how often each does it")
 	cache := flag.String("cache", "", "directory that keeps the data between runs (default: the user's cache directory)")
+	samples := flag.String("json", "", "file for every sample")
 	flag.Parse()
 	if flag.NArg() > 0 || *runs < 1 {
 		flag.Usage()
@@ -57,30 +61,38 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	b := &bench{source: source, scratch: scratch}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
 	defer b.server.Stop()
-	contestants := []contestant{lifeboat(b), pipeline(b)}
-	results := make([]result, len(contestants))
+	list, absent := b.contestants()
+	steps := stepsOf(*what)
+	results := make([][]result, len(steps))
+	for k := range steps {
+		results[k] = make([]result, len(list))
+	}
 	for n := range *runs {
-		for i, c := range contestants {
-			fmt.Fprintf(os.Stderr, "run %d of %d: %s\n", n+1, *runs, c.name)
-			if err := b.measure(ctx, c, &results[i]); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
+		if err := b.run(n, steps, list, results); err != nil {
+			return err
 		}
 	}
-	return b.print(*what, contestants, results)
+	b.print(*what, steps, list, absent, results)
+	if *samples == "" {
+		return nil
+	}
+	return writeJSON(*samples, *what, steps, list, results)
 }
+
+// bigMiB is the size of the one database of big.
+const bigMiB = 1900
 
 // ensureData makes the data unless an earlier run has.
 func ensureData(what, cache string) (string, error) {
-	makers := map[string]func(string) error{"app1g": data.App, "small50k": data.Small}
+	makers := map[string]func(string) error{"app1g": data.App, "small50k": data.Small, "big": func(dir string) error { return data.Big(dir, bigMiB) }}
 	if makers[what] == nil {
-		return "", fmt.Errorf("there is no data %q; there is app1g and small50k", what)
+		return "", fmt.Errorf("there is no data %q; there is app1g, small50k and big", what)
 	}
 	if cache == "" {
 		dir, err := os.UserCacheDir()
@@ -114,6 +126,8 @@ type bench struct {
 	server          *miniotest.Dedicated
 	mc, program     string
 	databases       []string // in source, relative
+	mutable         []string // those of them that bench/data can change
+	small           string   // a small file of the source
 }
 
 func (b *bench) prepare(ctx context.Context) (err error) {
@@ -132,10 +146,13 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 	if b.databases, err = findDatabases(b.source); err != nil {
 		return err
 	}
+	if err := b.chooseFiles(); err != nil {
+		return err
+	}
 	if b.server, err = miniotest.StartDedicated(ctx); err != nil {
 		return err
 	}
-	if err := b.makeBucket(ctx); err != nil {
+	if err := b.makeBucket(); err != nil {
 		b.server.Stop()
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +45,30 @@ func eachFile(dir string, do func(path, rel string) error) error {
 	})
 }
 
+// chooseFiles picks the databases that change and the file that is asked for alone: the smallest one.
+func (b *bench) chooseFiles() error {
+	smallest := int64(math.MaxInt64)
+	return eachFile(b.source, func(path, rel string) error {
+		switch filepath.Base(rel) {
+		case "app.sqlite", "big.sqlite":
+			b.mutable = append(b.mutable, rel)
+		}
+		info, err := os.Stat(path)
+		if err == nil && info.Size() > 0 && info.Size() < smallest {
+			smallest, b.small = info.Size(), rel
+		}
+		return err
+	})
+}
+
+// copyTree copies a tree with the times of its files.
+func copyTree(from, to string) error {
+	if out, err := exec.Command("cp", "-Rp", from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy %s: %w\n%s", from, err, out)
+	}
+	return nil
+}
+
 func readAll(dir string) error {
 	return eachFile(dir, func(path, _ string) error {
 		f, err := os.Open(path)
@@ -58,10 +84,10 @@ func readAll(dir string) error {
 // pageOne is what `sqlite3 .backup` writes anew: the header, with its change counter, lies in it.
 const pageOne = 4096
 
-// compare reports the first file of the source that is not, byte for byte, in dir, or that should not be there.
-func (b *bench) compare(dir string) error {
+// compare reports the first file of source that is not, byte for byte, in dir, or that should not be there.
+func (b *bench) compare(source, dir string) error {
 	count := 0
-	err := eachFile(b.source, func(path, rel string) error {
+	err := eachFile(source, func(path, rel string) error {
 		count++
 		from := int64(0)
 		if slices.Contains(b.databases, rel) {

@@ -19,7 +19,7 @@ func serve(ctx context.Context, program, data, secret string) (*process, string,
 			env = append(env, e)
 		}
 	}
-	env = append(env, "HOME="+data, "MINIO_ROOT_USER=lifeboat-test", "MINIO_ROOT_PASSWORD="+secret, "MINIO_BROWSER=off", "MINIO_UPDATE=off")
+	env = append(env, "HOME="+data, "MINIO_ROOT_USER=lifeboat-test", "MINIO_ROOT_PASSWORD="+secret, "MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_PROMETHEUS_AUTH_TYPE=public")
 	// Between our looking for a free port and the server's taking it, another program can.
 	var failures []error
 	for range 3 {
