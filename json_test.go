@@ -42,7 +42,9 @@ var documents = []struct {
 	}},
 	{name: "push", args: "push --app app --remote second"},
 	{name: "push.failed", args: "push --app app --remote app/x", code: 10},
-	{name: "push.repaired", args: "push --app app --remote second", setup: func(w *world) { w.check(os.RemoveAll(w.path("second/archives"))) }},
+	{name: "push.repaired", args: "push --app app --remote second", setup: func(w *world) {
+		w.check(exec.Command("sh", "-c", "rm $(ls -S '"+w.path("second/archives")+"'/* | head -1)").Run())
+	}},
 	{name: "pull", args: "pull latest --app app --store third --remote second"},
 	{name: "copy", args: "copy --app app --remote bucket --to mirror"},
 	{name: "copy.failed", args: "copy --app app --remote nosuch --to repaired", code: 10, setup: func(w *world) {
