@@ -31,15 +31,15 @@ func (l *leaning) close() {
 	}
 }
 
-// lean decides what a new snapshot is compared with. That there is nothing is no failure: everything is stored.
-func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spool *localstore.Spool, partly bool) (l *leaning, err error) {
+// lean decides what a new snapshot of the sources is compared with. That there is nothing is no failure: everything is stored. What is known of those
+// that are left out now is carried on to the next one.
+func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spool *localstore.Spool, sources []snapshot.Source, omitted []manifest.Omission) (l *leaning, err error) {
 	l = &leaning{}
-	if !partly { // else the sources that are left out now would have no base the next time
-		if l.next, err = w.local.NextBase(); err != nil {
-			s.detail("the next backup will have nothing to be compared with: %v", err)
-		}
+	if l.next, err = w.local.NextBase(); err != nil {
+		s.detail("the next backup will have nothing to be compared with: %v", err)
 	}
-	if s.c.Bool("full") {
+	full := s.c.Bool("full")
+	if full && len(omitted) == 0 {
 		return l, nil
 	}
 	_, owed, err := w.local.Owed(ctx)
@@ -47,10 +47,10 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 		l.close()
 		return nil, err
 	}
-	if l.base = s.openBase(ctx, w, c, owed); l.base == nil {
+	if l.base = s.openBase(ctx, w, c, owed, sourceNames(sources, omitted)); l.base == nil || full {
 		return l, nil
 	}
-	if err := s.findArchives(ctx, w, l, isOwed(owed, l.base.ID)); err != nil {
+	if err := s.findArchives(ctx, w, l, slices.ContainsFunc(l.base.IDs(), func(id manifest.ID) bool { return isOwed(owed, id) })); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -58,13 +58,26 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 	return l, nil
 }
 
+// sourceNames returns the names of the sources of an application.
+func sourceNames(sources []snapshot.Source, omitted []manifest.Omission) (names []string) {
+	for _, src := range sources {
+		names = append(names, src.Name)
+	}
+	for _, o := range omitted {
+		names = append(names, o.Source)
+	}
+	return names
+}
+
 // needed returns the archives that must stay here until the snapshot is committed, however short space is: those that may be nowhere else, and
 // those that describe it.
 func (l *leaning) needed(w *writable, c *layout.Catalog) (list []manifest.Hash) {
 	elsewhere := len(w.remotes) > 0 && len(w.late)+len(w.failed) == 0
-	where := c.Where(l.base.ID)
-	for _, r := range w.remotes {
-		elsewhere = elsewhere && slices.Contains(where, r.Store)
+	for _, id := range l.base.IDs() {
+		where := c.Where(id)
+		for _, r := range w.remotes {
+			elsewhere = elsewhere && slices.Contains(where, r.Store)
+		}
 	}
 	for i := range l.base.Archives {
 		a := &l.base.Archives[i]
@@ -75,8 +88,8 @@ func (l *leaning) needed(w *writable, c *layout.Catalog) (list []manifest.Hash) 
 	return list
 }
 
-// openBase opens the base. One that is lost, or not of a snapshot that is listed, is made anew from what is stored.
-func (s *session) openBase(ctx context.Context, w *writable, c *layout.Catalog, owed []layout.Entry) *snapshot.Base {
+// openBase opens the base. One that is lost, or not of a snapshot that is listed, is made anew from what is stored of the sources of these names.
+func (s *session) openBase(ctx context.Context, w *writable, c *layout.Catalog, owed []layout.Entry, names []string) *snapshot.Base {
 	base, err := snapshot.OpenBase(w.local.BasePath())
 	if err == nil && len(c.Where(base.ID)) == 0 && !isOwed(owed, base.ID) {
 		base.Close()
@@ -85,43 +98,71 @@ func (s *session) openBase(ctx context.Context, w *writable, c *layout.Catalog, 
 	if err == nil {
 		return base
 	}
-	id, ok := s.newestBackup(ctx, c)
-	if !ok {
+	ids := s.newestOf(ctx, c, names)
+	if len(ids) == 0 {
 		return nil
 	}
 	s.note("what the last snapshot stored is read from its archives' indexes, since this machine does not remember it")
 	s.detail("%v", err)
-	if base, err = s.rebuildBase(ctx, w, c, id); err != nil {
+	if base, err = s.rebuildBase(ctx, w, c, ids); err != nil {
 		s.detail("everything is stored again: %v", err)
 		return nil
 	}
 	return base
 }
 
-// newestBackup returns the newest snapshot that a new one may be compared with.
-func (s *session) newestBackup(ctx context.Context, c *layout.Catalog) (manifest.ID, bool) {
+// maxHeads is how many snapshots are looked into for the newest that have the sources.
+const maxHeads = 200
+
+// newestOf returns the newest snapshot that a new one may be compared with, and those before it in which there are sources that it lacks.
+func (s *session) newestOf(ctx context.Context, c *layout.Catalog, names []string) (ids []manifest.ID) {
+	missing := map[string]bool{}
+	for _, name := range names {
+		missing[name] = true
+	}
+	heads := 0
 	for _, id := range slices.Backward(c.IDs) {
-		if id.Stamp.Time().After(s.now().Add(maxFuture)) {
+		if len(missing) == 0 || heads == maxHeads {
+			break
+		}
+		if s.fromFuture(id.Stamp) {
 			continue
 		}
-		if head, err := c.Head(ctx, id); err == nil && head.Kind == manifest.Backup {
-			return id, true
+		heads++
+		head, err := c.Head(ctx, id)
+		if err != nil || head.Kind != manifest.Backup {
+			continue
+		}
+		before := len(missing)
+		for _, src := range head.Sources {
+			delete(missing, src.Name)
+		}
+		if len(missing) < before {
+			ids = append(ids, id)
 		}
 	}
-	return manifest.ID{}, false
+	return ids
 }
 
-func (s *session) rebuildBase(ctx context.Context, w *writable, c *layout.Catalog, id manifest.ID) (*snapshot.Base, error) {
-	snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, append([]layout.Store{w.local.Store}, c.Where(id)...)...)
-	if err != nil {
-		return nil, err
+// fromFuture reports a stamp that does not count before its time has come.
+func (s *session) fromFuture(stamp manifest.Stamp) bool {
+	return stamp.Time().After(s.now().Add(maxFuture))
+}
+
+func (s *session) rebuildBase(ctx context.Context, w *writable, c *layout.Catalog, ids []manifest.ID) (*snapshot.Base, error) {
+	snaps := make([]*layout.Snapshot, len(ids))
+	for i, id := range ids {
+		var err error
+		if snaps[i], err = layout.OpenSnapshot(ctx, id, s.limits.workers, append([]layout.Store{w.local.Store}, c.Where(id)...)...); err != nil {
+			return nil, err
+		}
 	}
 	f, err := w.local.NextBase()
 	if err != nil {
 		return nil, err
 	}
 	defer f.Discard()
-	if err := snapshot.RebuildBase(ctx, snap, f); err != nil {
+	if err := snapshot.RebuildBase(ctx, f, snaps[0], snaps[1:]...); err != nil {
 		return nil, err
 	}
 	if err := w.local.KeepBase(f); err != nil {
@@ -187,9 +228,10 @@ func archivesAt(ctx context.Context, store layout.Store) (map[manifest.Hash]int6
 }
 
 // options completes the options of a capture.
-func (l *leaning) options(ctx context.Context, opts snapshot.Options, local *localstore.Store, spool *localstore.Spool, readAll bool, now time.Time) snapshot.Options {
+func (l *leaning) options(ctx context.Context, sources []snapshot.Source, opts snapshot.Options, local *localstore.Store, spool *localstore.Spool, readAll bool, now time.Time) snapshot.Options {
 	opts.Base = l.base
-	opts.ReadAll = readAll || l.base != nil && now.Sub(l.base.ReadAll) > readAllAfter
+	last := now.Sub(l.base.ReadAll(sources))
+	opts.ReadAll = readAll || last > readAllAfter || last < -maxFuture // by a clock that was wrong
 	if l.next != nil {
 		opts.NextBase = l.next
 	}

@@ -133,18 +133,18 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	defer spool.Abandon(ctx)
-	l, err := s.lean(ctx, w, listed, spool, len(omitted) > 0)
+	l, err := s.lean(ctx, w, listed, spool, sources, omitted)
 	if err != nil {
 		return err
 	}
 	defer l.close()
 	sending := startSending(ctx, w, spool, transfer.Options{Concurrency: s.limits.Concurrency, Always: s.c.Bool("full")})
 	defer sending.abandon()
-	res, err := s.capture(ctx, sources, meter, l.options(ctx, snapshot.Options{
+	res, err := s.capture(ctx, sources, meter, l.options(ctx, sources, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
 		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
-	}, w.local, spool, s.c.Bool("rehash"), began))
+	}, w.local, spool, s.c.Bool("rehash") || s.c.Bool("full"), began))
 	if err != nil {
 		return err
 	}
@@ -157,6 +157,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		report.notLocal(fmt.Sprintf("the spool has room for %s", size(spool.Room())))
 	} else if spool.Away() {
 		report.notLocal("what it has in common with earlier snapshots is only at the remotes")
+		report.pull = true
 	}
 	report.alone = pushing && len(cfg.Remotes) == 0
 	meter.Begin("send", 0)

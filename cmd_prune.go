@@ -29,7 +29,8 @@ one; --keep-within keeps everything that is that young, counted from the newest.
 
 The newest that is complete and sound, the newest that a drill proved, what is
 pinned, and safety snapshots always stay. An incomplete or corrupt snapshot
-takes the place of none that is good.
+takes the place of none that is good, and one that left sources out (--only) of
+none that has them.
 
 Nothing needs to stand still meanwhile. What is removed can be put back for 48
 hours; a prune after that frees its space. In the local store a snapshot that a

@@ -333,7 +333,9 @@ func (s *session) retain(ctx context.Context, keep int, w *writable) {
 	if keep < 0 { // only prune removes any
 		keep = math.MaxInt
 	}
-	freed, err := w.local.Retain(ctx, keep, func(id manifest.ID) bool { return have[id] == len(w.remotes) })
+	freed, err := w.local.Retain(ctx, keep, func(id manifest.ID) bool {
+		return have[id] == len(w.remotes) && !s.fromFuture(id.Stamp) // which would be the newest of all
+	})
 	if err != nil {
 		s.warn("%s", explain(err))
 	}

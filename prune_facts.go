@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lifeboat/internal/layout"
@@ -64,10 +65,23 @@ func (f *pruneFacts) read(ctx context.Context, p *place, id manifest.ID) (prune.
 		return prune.Snapshot{ID: id, Unreadable: true}, nil
 	}
 	s := prune.Snapshot{ID: id, Kind: head.Kind, State: head.State}
+	if head.Kind == manifest.Backup { // an adopted one never had them
+		s.Without = withoutOf(head)
+	}
 	for _, problem := range head.Problems {
 		s.Corrupt = s.Corrupt || problem.Kind == layout.ProblemCorrupt
 	}
 	return s, nil
+}
+
+// withoutOf names the sources that a snapshot left out.
+func withoutOf(head *manifest.Head) string {
+	var names []string
+	for _, o := range head.Omitted {
+		names = append(names, oneLine(o.Source))
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 // near returns the directories among the other places, which cost little to ask.

@@ -33,6 +33,7 @@ type backupReport struct {
 	Damage       []*damage            `json:"damage,omitempty"` // found in the stores
 
 	failed []error // the remotes that do not have it
+	pull   bool    // the local store may have room for it
 	alone  bool    // there are none
 }
 
@@ -97,6 +98,9 @@ func (r *backupReport) print(s *session) {
 	}
 	if r.NotLocal != "" {
 		row("", fmt.Sprintf("not in the local store: %s", r.NotLocal))
+		if r.pull && len(r.Places) > 0 {
+			row("", fmt.Sprintf("lifeboat pull %s brings it", r.Stamp))
+		}
 	}
 	for _, src := range r.Sources {
 		if src.Excluded > 0 {

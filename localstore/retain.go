@@ -12,7 +12,8 @@ import (
 )
 
 // Retain drops local copies of snapshots that are safe elsewhere: of those for which elsewhere reports true, all but the newest
-// keep that "latest" may mean: one that is incomplete or corrupt takes the place of none that is good. Others stay, and so do those that are pinned, which do not count. Then archives go that no snapshot in the store needs, such as those of a backup that was cut short. The caller holds the lock
+// keep that "latest" may mean: one that is incomplete or corrupt takes the place of none that is good, and of a source that some of these left
+// out, so many more stay that have it. Others stay, and so do those that are pinned, which do not count. Then archives go that no snapshot in the store needs, such as those of a backup that was cut short. The caller holds the lock
 // of the store, so nobody else is writing to it. It returns how many bytes were freed.
 func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID) bool) (freed int64, err error) {
 	entries, err := s.Snapshots(ctx)
@@ -24,14 +25,25 @@ func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID
 		return 0, err
 	}
 	drop := map[manifest.ID]bool{}
+	lacking := map[string]int{} // how many more are to stay that have a source
 	for _, e := range slices.Backward(entries) {
 		if pinned[e.ID] || !elsewhere(e.ID) {
 			continue
 		}
-		if keep <= 0 {
+		if keep <= 0 && len(lacking) == 0 {
 			drop[e.ID] = true
-		} else if s.good(ctx, e.ID) {
+			continue
+		}
+		head := s.good(ctx, e.ID)
+		switch {
+		case keep <= 0:
+			drop[e.ID] = head == nil || !makesUp(lacking, head)
+		case head != nil:
 			keep--
+			makesUp(lacking, head)
+			for _, o := range head.Omitted {
+				lacking[o.Source]++
+			}
 		}
 	}
 	needed, err := s.needed(ctx, func(id manifest.ID) bool { return !drop[id] })
@@ -51,10 +63,27 @@ func (s *Store) Retain(ctx context.Context, keep int, elsewhere func(manifest.ID
 	return freed + swept, err
 }
 
-// good reports whether a snapshot can be relied upon. One that cannot be read is none.
-func (s *Store) good(ctx context.Context, id manifest.ID) bool {
+// good returns the head of a snapshot that can be relied upon, or nil. One that cannot be read is none.
+func (s *Store) good(ctx context.Context, id manifest.ID) *manifest.Head {
 	head, _, err := s.Manifest(ctx, id)
-	return err == nil && layout.Unfit(head) == ""
+	if err != nil || layout.Unfit(head) != "" {
+		return nil
+	}
+	return head
+}
+
+// makesUp reports whether a snapshot has sources that are lacking, and counts them.
+func makesUp(lacking map[string]int, head *manifest.Head) (some bool) {
+	for _, src := range head.Sources {
+		n, ok := lacking[src.Name]
+		some = some || ok
+		if n > 1 {
+			lacking[src.Name] = n - 1
+		} else {
+			delete(lacking, src.Name)
+		}
+	}
+	return some
 }
 
 // collect removes the archives that no snapshot here needs, but none that inUse reports.

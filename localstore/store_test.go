@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -277,6 +278,52 @@ func TestRetain(t *testing.T) {
 		}
 		if n := strings.Count(tt.left, "1"); n == 0 && archives != 0 || n > 0 && archives != 2*n+1 {
 			t.Errorf("%d archives for %d snapshots", archives, n)
+		}
+	}
+}
+
+// Of each source that the newest left out, as many copies stay as of the others.
+func TestRetainWhatWasLeftOut(t *testing.T) {
+	for _, tt := range []struct {
+		keep int
+		has  string // the sources, oldest first: d, e, b for both
+		left string
+	}{
+		{1, "bbdd", "0101"},
+		{2, "bbdd", "1111"},
+		{1, "bbddee", "000101"},
+		{1, "bbdb", "0001"},
+		{1, "ddd", "001"},
+		{0, "bd", "00"},
+	} {
+		s, dir := snaptest.Local(t), t.TempDir()
+		var ids []manifest.ID
+		for i, has := range tt.has {
+			snaptest.WriteFile(t, filepath.Join(dir, "file"), 1000, snaptest.Random, uint64(i))
+			opts := snapshot.Options{Stamp: manifest.StampOf(snaptest.Stamp.Time().Add(time.Duration(i) * time.Hour))}
+			var sources []snapshot.Source
+			for _, name := range []string{"d", "e"} {
+				if has == 'b' || string(has) == name {
+					sources = append(sources, snaptest.Directory(name, dir))
+				} else {
+					opts.Omitted = append(opts.Omitted, manifest.Omission{Source: name, Why: "not in --only"})
+				}
+			}
+			ids = append(ids, snaptest.Take(t, s, opts, sources...).ID)
+		}
+		_, err := s.Retain(t.Context(), tt.keep, func(manifest.ID) bool { return true })
+		must(t, err)
+		listed := snaptest.ValidateAll(t, s.Store)
+		left := ""
+		for _, id := range ids {
+			if slices.ContainsFunc(listed, func(e layout.Entry) bool { return e.ID == id }) {
+				left += "1"
+			} else {
+				left += "0"
+			}
+		}
+		if left != tt.left {
+			t.Errorf("keep %d of %s: %s is left, want %s", tt.keep, tt.has, left, tt.left)
 		}
 	}
 }

@@ -15,6 +15,20 @@ func (p Policy) Decide(snapshots []Snapshot, now time.Time, zone *time.Location)
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
+	alike := map[string][]Snapshot{}
+	for _, s := range snapshots {
+		alike[s.Without] = append(alike[s.Without], s)
+	}
+	list := make([]Decision, 0, len(snapshots))
+	for _, snapshots := range alike {
+		list = append(list, p.decide(snapshots, now, zone)...)
+	}
+	slices.SortFunc(list, func(a, b Decision) int { return b.ID.Compare(a.ID) })
+	return list, nil
+}
+
+// decide decides about snapshots that left out the same sources.
+func (p Policy) decide(snapshots []Snapshot, now time.Time, zone *time.Location) []Decision {
 	d := newDecider(snapshots, now)
 	d.protect()
 	for _, r := range p.rules(zone) {
@@ -25,7 +39,7 @@ func (p Policy) Decide(snapshots []Snapshot, now time.Time, zone *time.Location)
 	if p.Within > 0 {
 		d.within(p.Within)
 	}
-	return d.decisions(), nil
+	return d.decisions()
 }
 
 // A rule keeps one snapshot of each of the newest count periods.
@@ -76,11 +90,20 @@ func newDecider(snapshots []Snapshot, now time.Time) *decider {
 }
 
 func (c *candidate) stays(r Rule, format string, args ...any) {
-	c.keep = append(c.keep, Reason{r, fmt.Sprintf(format, args...)})
+	c.keep = append(c.keep, c.reason(r, format, args))
 }
 
 func (c *candidate) goes(r Rule, format string, args ...any) {
-	c.gives = append(c.gives, Reason{r, fmt.Sprintf(format, args...)})
+	c.gives = append(c.gives, c.reason(r, format, args))
+}
+
+// reason says, of a snapshot that left sources out, with which it was compared.
+func (c *candidate) reason(r Rule, format string, args []any) Reason {
+	text := fmt.Sprintf(format, args...)
+	if c.Without != "" && r != Pinned && !c.apart() {
+		text += ", of those without " + c.Without
+	}
+	return Reason{r, text}
 }
 
 // apart reports that the rules of a policy do not look at it.

@@ -21,6 +21,9 @@ import (
 // is good. Since it may hold what no other does, it stays as long as nothing newer is complete and sound, and where a rule of periods has room for a
 // period of which there is nothing better; of such periods there are at most as many as the rule says again.
 //
+// A snapshot that left sources out takes the place of none that has them: those that left out the same sources are decided about by themselves, as if
+// there were no others.
+//
 // Whatever the rules say, these stay: the newest that is complete and sound, the newest that a drill proved, those that are pinned, safety
 // snapshots, which go with the old state that they protect, those of which the manifest can't be read, and those from the future. The last three take no part in the rules.
 type Policy struct {
@@ -59,7 +62,8 @@ type Snapshot struct {
 	Corrupt    bool // a database in it was corrupt when it was captured
 	Unreadable bool // its manifest is damaged, or of a later format
 	Pinned     bool
-	Proven     bool // a drill restored it
+	Proven     bool   // a drill restored it
+	Without    string // the names of the sources that it left out; "" for none
 }
 
 // unsound returns why a snapshot does not count, or "".

@@ -130,6 +130,10 @@ func parseSnapshots(t *testing.T, text string) (list []prune.Snapshot) {
 				s.Pinned = true
 			case "proven":
 				s.Proven = true
+			case "without":
+				continue
+			case "files", "files,logs":
+				s.Without = word
 			case "safety", "adopted":
 				s.Kind = manifest.Kind(word)
 			default:

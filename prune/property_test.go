@@ -66,6 +66,9 @@ func anyHistory() *rapid.Generator[[]prune.Snapshot] {
 			if chance(12).Draw(t, "unreadable") {
 				s = prune.Snapshot{ID: s.ID, Unreadable: true, Pinned: s.Pinned, Proven: s.Proven}
 			}
+			if !s.Unreadable && chance(3).Draw(t, "without") {
+				s.Without = rapid.SampledFrom([]string{"files", "files, logs"}).Draw(t, "sources")
+			}
 			list = append(list, s)
 			at = at.Add(-step.Draw(t, "step"))
 		}
@@ -102,6 +105,9 @@ func only(list []prune.Snapshot, has func(prune.Snapshot) bool) []prune.Snapshot
 func counts(s prune.Snapshot) bool {
 	return !s.Unreadable && s.Kind != manifest.Safety && s.State == manifest.Complete && !s.Corrupt && !future(s)
 }
+
+// whole reports that no source was left out.
+func whole(s prune.Snapshot) bool { return s.Without == "" }
 
 func future(s prune.Snapshot) bool { return s.ID.Stamp.Time().After(epoch.Add(15 * time.Minute)) }
 
@@ -213,12 +219,25 @@ func TestWhatDoesNotCountTakesNoPlace(t *testing.T) {
 	})
 }
 
+// A snapshot that left sources out takes the place of none that did not: without them, the others are decided alike.
+func TestWhatLeftSourcesOutTakesNoPlace(t *testing.T) {
+	check(t, func(t *rapid.T) {
+		p, list := anyPolicy().Draw(t, "policy"), anyHistory().Draw(t, "history")
+		with, without := kept(t, p, list), kept(t, p, only(list, whole))
+		for _, s := range only(list, whole) {
+			if with[s.ID] != without[s.ID] {
+				t.Errorf("%s stays: %v; without those that left sources out: %v", s.ID.Stamp, with[s.ID], without[s.ID])
+			}
+		}
+	})
+}
+
 // A rule of days alone keeps the newest of each of the newest days that have a sound snapshot, and the oldest while there is room: computed in
 // another way, day by day.
 func TestDailyMeansDays(t *testing.T) {
 	check(t, func(t *rapid.T) {
 		days := rapid.IntRange(1, 9).Draw(t, "days")
-		list := only(anyHistory().Draw(t, "history"), counts)
+		list := only(only(anyHistory().Draw(t, "history"), counts), whole)
 		for i := range list {
 			list[i].Pinned, list[i].Proven = false, false
 		}

@@ -22,17 +22,19 @@ import (
 // beside the walk from the beginning to the end and takes no memory to speak of. At its end is a table of contents, the manifest that
 // it describes, and a digest of all of it, which is checked before anything is believed.
 //
+// A source that the last capture left out, or of which there was nothing, is in it as an earlier one found it: its records are carried on.
+//
 // Nothing is lost with it: see RebuildBase. A Base may be used by one capture at a time.
 type Base struct {
 	ID   manifest.ID
 	Head *manifest.Head
-	// ReadAll is when every byte of the sources was last read.
-	ReadAll time.Time
 	// Archives are those that the files of the snapshot use, or its tables.
 	Archives []BaseArchive
 
 	file     *os.File
-	sections map[string]section
+	sections []section
+	origins  []origin // ID, and those of the sources that it left out
+	mapList  []baseMap
 	maps     map[manifest.Hash]manifest.Extent
 	usable   []bool // by index in Archives; see LeanOn
 	used     []bool
@@ -47,24 +49,33 @@ type BaseArchive struct {
 }
 
 // baseFormat is what the table of contents begins with. What is of another format is no base.
-const baseFormat = "lifeboat-base/1"
+const baseFormat = "lifeboat-base/2"
 
 // contents is the table of contents of a base.
 type contents struct {
 	Format   string        `json:"format"`
-	ID       string        `json:"id"`
-	Manifest []byte        `json:"manifest"` // as it is stored
-	ReadAll  time.Time     `json:"read_all"`
+	Origins  []origin      `json:"origins"` // the last snapshot, and then those of sources that were carried on
 	Sections []section     `json:"sections"`
 	Maps     []baseMap     `json:"maps,omitempty"`
 	Archives []BaseArchive `json:"archives"`
 }
 
+// An origin is a snapshot that something in a base is of.
+type origin struct {
+	Name     string `json:"id"`
+	Manifest []byte `json:"manifest"` // as it is stored
+
+	id   manifest.ID
+	head *manifest.Head
+}
+
 // A section is the records of one source.
 type section struct {
-	Source string `json:"source"`
-	Off    int64  `json:"off"`
-	Len    int64  `json:"len"`
+	Source  string    `json:"source"`
+	Origin  int       `json:"origin,omitempty"`
+	ReadAll time.Time `json:"read_all"` // when every byte of it was last read; zero if that is not known
+	Off     int64     `json:"off"`
+	Len     int64     `json:"len"`
 
 	FirstsOff int64 `json:"firsts_off"` // where its files begin, ascending by sum; see first
 	Firsts    int64 `json:"firsts"`
@@ -72,6 +83,7 @@ type section struct {
 
 // A baseMap is a map that lies in an archive.
 type baseMap struct {
+	Source  string        `json:"source"`
 	Archive int           `json:"archive"`
 	Off     int64         `json:"off"`
 	Len     int64         `json:"len"`
@@ -102,15 +114,18 @@ func OpenBase(path string) (_ *Base, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	b := &Base{ReadAll: c.ReadAll, Archives: c.Archives, file: f, sections: map[string]section{},
+	b := &Base{Archives: c.Archives, file: f, sections: c.Sections, origins: c.Origins, mapList: c.Maps,
 		maps: make(map[manifest.Hash]manifest.Extent, len(c.Maps)), index: make(map[manifest.Hash]int, len(c.Archives)),
 		usable: make([]bool, len(c.Archives)), used: make([]bool, len(c.Archives))}
-	if b.ID, err = manifest.ParseID(c.ID); err == nil {
-		b.Head, err = layout.ParseManifest(b.ID, c.Manifest)
+	for i := range b.origins {
+		if err := b.origins[i].parse(); err != nil {
+			return nil, fmt.Errorf("%s: %w: %w", path, ErrNoBase, err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", path, ErrNoBase, err)
+	if len(b.origins) == 0 {
+		return nil, fmt.Errorf("%s: %w", path, ErrNoBase)
 	}
+	b.ID, b.Head = b.origins[0].id, b.origins[0].head
 	for i := range c.Archives {
 		if err := c.Archives[i].Check(); err != nil {
 			return nil, fmt.Errorf("%s: %w: %w", path, ErrNoBase, err)
@@ -118,7 +133,9 @@ func OpenBase(path string) (_ *Base, err error) {
 		b.index[c.Archives[i].SHA256] = i
 	}
 	for _, s := range c.Sections {
-		b.sections[s.Source] = s
+		if s.Origin < 0 || s.Origin >= len(b.origins) {
+			return nil, fmt.Errorf("%s: %w", path, ErrNoBase)
+		}
 	}
 	for _, m := range c.Maps {
 		if m.Archive < 0 || m.Archive >= len(c.Archives) {
@@ -127,6 +144,13 @@ func OpenBase(path string) (_ *Base, err error) {
 		b.maps[m.SHA256] = manifest.Extent{Archive: c.Archives[m.Archive].SHA256, Off: m.Off, Len: m.Len}
 	}
 	return b, nil
+}
+
+func (o *origin) parse() (err error) {
+	if o.id, err = manifest.ParseID(o.Name); err == nil {
+		o.head, err = layout.ParseManifest(o.id, o.Manifest)
+	}
+	return err
 }
 
 // readContents reads the table of contents of a file that is whole.
@@ -173,6 +197,37 @@ func (b *Base) Close() error {
 	return b.file.Close()
 }
 
+// IDs returns the snapshots that something in it is of: ID, and earlier ones of sources that ID left out.
+func (b *Base) IDs() (ids []manifest.ID) {
+	for _, o := range b.origins {
+		ids = append(ids, o.id)
+	}
+	return ids
+}
+
+// ReadAll returns when every byte of the sources was last read: of the one of which that is longest ago. One that it does not have will be
+// read anyway.
+func (b *Base) ReadAll(sources []Source) (at time.Time) {
+	first := true
+	for _, src := range sources {
+		if s, ok := b.section(src.Name); ok && (first || s.ReadAll.Before(at)) {
+			at, first = s.ReadAll, false
+		}
+	}
+	return at
+}
+
+func (b *Base) section(source string) (section, bool) {
+	if b != nil {
+		for _, s := range b.sections {
+			if s.Source == source {
+				return s, true
+			}
+		}
+	}
+	return section{}, false
+}
+
 // Used returns the archives that the new snapshot leans on.
 func (b *Base) Used() []*manifest.Archive {
 	if b == nil {
@@ -216,10 +271,12 @@ func (b *Base) pieces() map[manifest.Hash]archive.Place {
 		return nil
 	}
 	pieces := map[manifest.Hash]archive.Place{}
-	for _, t := range []manifest.Table{b.Head.Files, b.Head.Archives} {
-		for _, p := range t.Pieces {
-			if i, ok := b.index[b.Head.Roots[p.Archive].SHA256]; ok && b.usable[i] {
-				pieces[p.SHA256] = archive.Place{Archive: ordinalOf(i), Off: p.Off, Len: p.Len}
+	for _, o := range b.origins {
+		for _, t := range []manifest.Table{o.head.Files, o.head.Archives} {
+			for _, p := range t.Pieces {
+				if i, ok := b.index[o.head.Roots[p.Archive].SHA256]; ok && b.usable[i] {
+					pieces[p.SHA256] = archive.Place{Archive: ordinalOf(i), Off: p.Off, Len: p.Len}
+				}
 			}
 		}
 	}
@@ -252,10 +309,7 @@ type answer struct {
 
 // cursor returns a cursor at the beginning of a source.
 func (b *Base) cursor(source string) *cursor {
-	if b == nil {
-		return nil
-	}
-	s, ok := b.sections[source]
+	s, ok := b.section(source)
 	if !ok {
 		return nil
 	}

@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"lifeboat/internal/layout"
 	"lifeboat/internal/snaptest"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
@@ -76,7 +78,11 @@ func (c *chain) rebuild() {
 		c.t.Fatal(err)
 	}
 	defer f.Close()
-	if err := snapshot.RebuildBase(c.t.Context(), snaptest.Open(c.t, c.all[len(c.all)-1].ID, c.local.Store), f); err != nil {
+	var snaps []*layout.Snapshot
+	for _, res := range slices.Backward(c.all) {
+		snaps = append(snaps, snaptest.Open(c.t, res.ID, c.local.Store))
+	}
+	if err := snapshot.RebuildBase(c.t.Context(), f, snaps[0], snaps[1:]...); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -279,5 +285,59 @@ func TestIncrementsOfMovedFiles(t *testing.T) {
 		snaptest.Validate(t, res.ID, c.local.Store)
 		target := snaptest.Restore(t, res.ID, restore.Options{}, c.local.Store)
 		same(t, want, snaptest.Walk(t, filepath.Join(target, "data")), 0)
+	}
+}
+
+// A source that some snapshots leave out, or of which they found nothing, costs no more afterwards than what changed in it.
+func TestIncrementsOfSourcesLeftOut(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		t.Run(fmt.Sprintf("lost %v", lost), func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			all := map[string]snapshot.Source{}
+			for _, name := range []string{"a", "b"} {
+				dir := filepath.Join(root, name)
+				if err := os.Mkdir(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				snaptest.WriteFile(t, filepath.Join(dir, "large"), 2<<20, snaptest.Random, uint64(len(name)))
+				snaptest.WriteFile(t, filepath.Join(dir, "small"), 100, snaptest.Random, 9)
+				scattered(t, filepath.Join(dir, "mapped.db"))
+				all[name] = snaptest.Directory(name, dir)
+			}
+			c := newChain(t, all["a"], all["b"])
+			c.lost = lost
+			c.take(snapshot.Options{})
+			b, away := filepath.Join(root, "b"), filepath.Join(root, "away")
+			for step, only := range []string{"a", "a", "b", "a", "b gone", "ab", "b", "ab"} {
+				opts := snapshot.Options{}
+				c.sources = []snapshot.Source{all["a"], all["b"]}
+				switch only {
+				case "a", "b":
+					c.sources = []snapshot.Source{all[only]}
+					opts.Omitted = []manifest.Omission{{Source: map[string]string{"a": "b", "b": "a"}[only], Why: "not in --only"}}
+				case "b gone":
+					if err := os.Rename(b, away); err != nil {
+						t.Fatal(err)
+					}
+				}
+				change := filepath.Join(c.sources[0].Path, "small")
+				snaptest.WriteFile(t, change, 100, snaptest.Random, uint64(100+step))
+				res := c.take(opts)
+				if only == "b gone" {
+					if err := os.Rename(away, b); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if n := res.Head.Stats.NewBytes; n > 30<<10 {
+					t.Errorf("step %d (%s) stored %d bytes; 100 were changed", step, only, n)
+				}
+				target := snaptest.Restore(t, res.ID, restore.Options{}, c.local.Store)
+				for _, src := range res.Head.Sources {
+					same(t, snaptest.Walk(t, all[src.Name].Path), snaptest.Walk(t, filepath.Join(target, src.Name)), 0)
+				}
+			}
+			snaptest.Validate(t, c.all[0].ID, c.local.Store)
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"time"
 
 	"lifeboat/archive"
 	"lifeboat/manifest"
@@ -17,10 +18,11 @@ import (
 
 // writeBase writes what the next snapshot will be compared with.
 func (t *take) writeBase(out io.Writer, id manifest.ID, head *manifest.Head, stored []byte) error {
-	w := newBaseWriter(out, t.archives, head)
+	w := newBaseWriter(out, t.archives)
+	w.origin(origin{Name: id.String(), Manifest: stored, head: head})
 	for _, c := range t.captured {
 		name := c.names()
-		w.begin(c.Source.Name)
+		w.begin(section{Source: c.Source.Name, ReadAll: t.readAll(c.Source.Name)})
 		for r, err := range c.draft.records() {
 			if err == nil {
 				err = w.add(r, name)
@@ -30,18 +32,42 @@ func (t *take) writeBase(out io.Writer, id manifest.ID, head *manifest.Head, sto
 			}
 		}
 	}
-	for _, files := range t.maps.of {
+	for c, files := range t.maps.of {
 		for _, maps := range files {
 			for _, m := range maps {
-				w.addMap(m)
+				w.addMap(c.Source.Name, m)
 			}
 		}
 	}
-	c := contents{ID: id.String(), Manifest: stored, ReadAll: t.began.UTC()}
-	if b := t.opts.Base; b != nil && !t.opts.ReadAll {
-		c.ReadAll = b.ReadAll
+	if err := t.carryOn(w); err != nil {
+		return err
 	}
-	return w.finish(c)
+	return w.finish()
+}
+
+// readAll returns when every byte of a source that was captured was last read.
+func (t *take) readAll(source string) time.Time {
+	if s, ok := t.opts.Base.section(source); ok && !t.opts.ReadAll {
+		return s.ReadAll
+	}
+	return t.began.UTC()
+}
+
+// carryOn writes what the base has of the sources that belong to the application and are not in this snapshot: they were left out, or
+// there was nothing of them.
+func (t *take) carryOn(w *baseWriter) error {
+	captured := map[string]bool{}
+	for _, c := range t.captured {
+		captured[c.Source.Name] = true
+	}
+	for _, name := range t.meant {
+		if s, ok := t.opts.Base.section(name); ok && !captured[name] {
+			if err := w.carry(t.opts.Base, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // A baseWriter writes a base.
@@ -53,6 +79,8 @@ type baseWriter struct {
 	enc      encoder
 	archives []BaseArchive
 	index    map[manifest.Hash]int
+	origins  []origin
+	counted  map[manifest.Hash]bool // pieces
 	sections []section
 	firsts   [][]first // by section
 	count    int       // of firsts
@@ -73,23 +101,35 @@ const (
 	maxFirsts = 1 << 20
 )
 
-// newBaseWriter begins a base of a snapshot whose files use these archives.
-func newBaseWriter(out io.Writer, archives []*manifest.Archive, head *manifest.Head) *baseWriter {
-	w := &baseWriter{out: out, digest: sha256.New(), index: map[manifest.Hash]int{}}
+// newBaseWriter begins a base of a snapshot whose files use these archives. Its origin follows.
+func newBaseWriter(out io.Writer, archives []*manifest.Archive) *baseWriter {
+	w := &baseWriter{out: out, digest: sha256.New(), index: map[manifest.Hash]int{}, counted: map[manifest.Hash]bool{}}
 	w.buf = bufio.NewWriterSize(io.MultiWriter(out, w.digest), 256<<10)
 	for _, a := range archives {
 		w.archive(a)
 	}
-	roots := make([]int, len(head.Roots))
-	for i := range head.Roots {
-		roots[i] = w.archive(&head.Roots[i])
+	return w
+}
+
+// origin adds a snapshot that something in the base is of, unless it is there, and returns its number.
+func (w *baseWriter) origin(o origin) int {
+	if i := slices.IndexFunc(w.origins, func(other origin) bool { return other.Name == o.Name }); i >= 0 {
+		return i
 	}
-	for _, t := range []manifest.Table{head.Files, head.Archives} {
+	w.origins = append(w.origins, o)
+	roots := make([]int, len(o.head.Roots))
+	for i := range o.head.Roots {
+		roots[i] = w.archive(&o.head.Roots[i])
+	}
+	for _, t := range []manifest.Table{o.head.Files, o.head.Archives} {
 		for _, p := range t.Pieces {
-			w.archives[roots[p.Archive]].Alive += p.Len
+			if !w.counted[p.SHA256] {
+				w.archives[roots[p.Archive]].Alive += p.Len
+			}
+			w.counted[p.SHA256] = true
 		}
 	}
-	return w
+	return len(w.origins) - 1
 }
 
 func (w *baseWriter) archive(a *manifest.Archive) int {
@@ -103,9 +143,36 @@ func (w *baseWriter) archive(a *manifest.Archive) int {
 }
 
 // begin begins the records of a source.
-func (w *baseWriter) begin(source string) {
-	w.sections = append(w.sections, section{Source: source, Off: w.off})
+func (w *baseWriter) begin(s section) {
+	s.Off, s.Len = w.off, 0
+	w.sections = append(w.sections, s)
 	w.firsts = append(w.firsts, nil)
+	w.path = ""
+}
+
+// carry writes what another base has of a source.
+func (w *baseWriter) carry(b *Base, s section) error {
+	from := s
+	s.Origin = w.origin(b.origins[s.Origin])
+	w.begin(s)
+	name := func(ordinal int) manifest.Hash {
+		a := &b.Archives[indexOf(ordinal)].Archive
+		w.archive(a)
+		return a.SHA256
+	}
+	c := b.cursorAt(from, 0)
+	for ; !c.over; c.next() {
+		if err := w.add(c.rec, name); err != nil {
+			return err
+		}
+	}
+	for _, m := range b.mapList {
+		if a := &b.Archives[m.Archive].Archive; m.Source == s.Source {
+			w.archive(a)
+			w.addMap(s.Source, manifest.Map{Extent: manifest.Extent{Archive: a.SHA256, Off: m.Off, Len: m.Len}, SHA256: m.SHA256})
+		}
+	}
+	return c.err
 }
 
 // add appends a record of a draft, whose archives name names.
@@ -149,14 +216,14 @@ func (w *baseWriter) write(r record) error {
 	return err
 }
 
-func (w *baseWriter) addMap(m manifest.Map) {
+func (w *baseWriter) addMap(source string, m manifest.Map) {
 	i := w.index[m.Archive]
 	w.archives[i].Alive += m.Len
-	w.maps = append(w.maps, baseMap{Archive: i, Off: m.Off, Len: m.Len, SHA256: m.SHA256})
+	w.maps = append(w.maps, baseMap{Source: source, Archive: i, Off: m.Off, Len: m.Len, SHA256: m.SHA256})
 }
 
 // finish writes where files begin, the table of contents, and the digest.
-func (w *baseWriter) finish(c contents) error {
+func (w *baseWriter) finish() error {
 	for i, list := range w.firsts {
 		slices.SortStableFunc(list, func(a, b first) int { return cmp.Compare(a.sum, b.sum) })
 		for _, f := range list {
@@ -170,8 +237,7 @@ func (w *baseWriter) finish(c contents) error {
 		w.sections[i].FirstsOff, w.sections[i].Firsts = w.off, int64(len(list))
 		w.off += firstSize * int64(len(list))
 	}
-	c.Format, c.Sections, c.Maps, c.Archives = baseFormat, w.sections, w.maps, w.archives
-	data, err := json.Marshal(c)
+	data, err := json.Marshal(contents{Format: baseFormat, Origins: w.origins, Sections: w.sections, Maps: w.maps, Archives: w.archives})
 	if err != nil {
 		return err
 	}

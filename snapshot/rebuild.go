@@ -11,30 +11,52 @@ import (
 )
 
 // RebuildBase writes the base of a snapshot from what is stored of it: its tables, and the chunk indexes of its archives, each of which is
-// one ranged read. Nothing proves that files are unchanged then, so the next capture reads them all, but stores only what changed.
-func RebuildBase(ctx context.Context, s *layout.Snapshot, out io.Writer) error {
-	var archives []*manifest.Archive
+// one ranged read. Nothing proves that files are unchanged then, so the next capture reads them all, but stores only what changed. Sources that
+// it left out are taken from older snapshots, each from the first that has it.
+func RebuildBase(ctx context.Context, out io.Writer, s *layout.Snapshot, older ...*layout.Snapshot) error {
+	w := newBaseWriter(out, nil)
+	taken := map[string]bool{}
+	for _, snap := range append([]*layout.Snapshot{s}, older...) {
+		if err := rebuild(ctx, w, snap, taken); err != nil {
+			return err
+		}
+	}
+	return w.finish()
+}
+
+// rebuild writes the sources of a snapshot that are not taken yet.
+func rebuild(ctx context.Context, w *baseWriter, s *layout.Snapshot, taken map[string]bool) error {
+	fresh := map[string]bool{}
+	for _, src := range s.Head.Sources {
+		fresh[src.Name] = !taken[src.Name]
+		taken[src.Name] = true
+	}
 	for a, err := range s.Archives(ctx) {
 		if err != nil {
 			return err
 		}
-		archives = append(archives, a)
+		w.archive(a)
 	}
-	b := &rebuilding{snap: s, w: newBaseWriter(out, archives, s.Head), sums: map[manifest.Hash][]archive.Run{}}
+	number := w.origin(origin{Name: s.ID.String(), Manifest: s.Stored, head: s.Head})
+	b := &rebuilding{snap: s, w: w, sums: map[manifest.Hash][]archive.Run{}}
 	source := ""
 	for f, err := range s.Files(ctx) {
 		if err != nil {
 			return err
 		}
-		if name := manifest.SourceOf(f.Path); name != source {
+		name := manifest.SourceOf(f.Path)
+		if !fresh[name] {
+			continue
+		}
+		if name != source {
 			source = name
-			b.w.begin(name)
+			b.w.begin(section{Source: name, Origin: number})
 		}
 		if err := b.file(ctx, f); err != nil {
 			return err
 		}
 	}
-	return b.w.finish(contents{ID: s.ID.String(), Manifest: s.Stored})
+	return nil
 }
 
 // rebuilding is a base that is being rebuilt.
@@ -73,7 +95,7 @@ func (b *rebuilding) file(ctx context.Context, f *manifest.File) error {
 		}
 	}
 	for _, m := range f.Maps {
-		b.w.addMap(m)
+		b.w.addMap(manifest.SourceOf(f.Path), m)
 	}
 	line := *f
 	line.Extents, line.Maps = nil, nil

@@ -71,8 +71,8 @@ type Options struct {
 	Previous *manifest.ID
 	Omitted  []manifest.Omission // sources that the caller left out
 
-	// Base is what the sources are compared with; nil for nothing, so that everything is stored. ReadAll reads also what it proves to be
-	// unchanged.
+	// Base is what the sources are compared with; nil for nothing, so that everything is stored, as it also is without a call of its LeanOn. ReadAll
+	// reads also what it proves to be unchanged.
 	Base    *Base
 	ReadAll bool
 	// Leans is told before the commit which archives of the base the snapshot uses.
@@ -185,6 +185,7 @@ type take struct {
 	avoid    []fs.FileInfo
 	captures []*capture // ascending by name
 	captured []*capture // those of which there is something
+	meant    []string   // the sources of the application, also those that were left out
 	omitted  []manifest.Omission
 	problems problems
 	extras   []*archive.Writer // of maps and pieces
@@ -219,7 +220,11 @@ func (t *take) open(sources []Source) error {
 		}
 	}
 	t.omitted = slices.Clone(t.opts.Omitted)
+	for _, o := range t.omitted {
+		t.meant = append(t.meant, o.Source)
+	}
 	for _, s := range sources {
+		t.meant = append(t.meant, s.Name)
 		if err := manifest.CheckName(s.Name); err != nil {
 			return err
 		}
