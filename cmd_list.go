@@ -59,11 +59,19 @@ func list(s *session, c *cli.Context) error {
 		l.Pinned = pinned[id]
 		listings = append(listings, l)
 	}
+	remotes, err := s.remoteStates(ctx, places, catalog)
+	if err != nil {
+		return err
+	}
 	s.printListings(listings, places)
+	if !s.json {
+		s.printRemotes(remotes)
+	}
 	if err := s.document(struct {
-		Snapshots []listing   `json:"snapshots"`
-		Places    []placeName `json:"places"`
-	}{listings, namesOf(places)}); err != nil || partial == nil {
+		Snapshots []listing     `json:"snapshots"`
+		Places    []placeName   `json:"places"`
+		Remotes   []remoteState `json:"remotes"`
+	}{listings, namesOf(places), remotes}); err != nil || partial == nil {
 		return err
 	}
 	return reported(classify(ctx, partial).code)

@@ -69,8 +69,10 @@ func push(s *session, c *cli.Context) error {
 	stop := s.watch(meter)
 	defer stop()
 	done := []pushed{}
+	var outcomes []outcome
 	send := func(remotes []*place) {
 		for _, o := range sideBySide(remotes, func(_ int, r *place) ([]pushed, error) { return s.pushTo(ctx, w, r, ids, meter) }) {
+			outcomes = append(outcomes, o)
 			done = append(done, o.done...)
 			if o.err != nil {
 				w.failed = append(w.failed, o.err)
@@ -87,6 +89,9 @@ func push(s *session, c *cli.Context) error {
 	}
 	s.keepNeeds(w)
 	stop()
+	if !w.named {
+		s.afterSending(ctx, w, outcomes, ids)
+	}
 	if len(w.failed) == 0 {
 		s.retain(ctx, math.MaxInt, w) // whoever pushes to one remote means no harm to local copies
 	}

@@ -57,13 +57,16 @@ func (s *session) deliver(ctx context.Context, w *writable, sending *sending, re
 	if err != nil {
 		return err
 	}
-	s.delivered(w, report, sideBySide(w.remotes, func(i int, r *place) ([]pushed, error) {
+	outcomes := sideBySide(w.remotes, func(i int, r *place) ([]pushed, error) {
 		return s.complete(ctx, w, r, sending.streams[i], all, meter)
-	}))
-	s.delivered(w, report, sideBySide(s.tryLate(ctx, w), func(_ int, r *place) ([]pushed, error) {
+	})
+	s.delivered(w, report, outcomes)
+	late := sideBySide(s.tryLate(ctx, w), func(_ int, r *place) ([]pushed, error) {
 		return s.pushTo(ctx, w, r, all, meter)
-	}))
+	})
+	s.delivered(w, report, late)
 	report.failed = w.failed
+	report.Remotes = s.afterSending(ctx, w, append(outcomes, late...), all)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -98,12 +101,20 @@ func (s *session) delivered(w *writable, report *backupReport, outcomes []outcom
 		if o.err != nil {
 			w.failed = append(w.failed, o.err)
 		}
+		var missed []string
 		for _, p := range o.done {
 			if p.Stamp == report.Stamp {
 				report.Places = append(report.Places, placeName{o.to.name, o.to.url})
 			} else {
-				s.note("%s also got %s, which it had missed", o.to.name, p.Stamp)
+				missed = append(missed, string(p.Stamp))
 			}
+		}
+		slices.Sort(missed)
+		switch n := len(missed); {
+		case n == 1:
+			s.note("%s also got %s, which it had missed", o.to.name, missed[0])
+		case n > 1:
+			s.note("%s also got %d snapshots that it had missed, %s to %s", o.to.name, n, missed[0], missed[n-1])
 		}
 	}
 }

@@ -28,6 +28,7 @@ type backupReport struct {
 	Seconds      float64              `json:"seconds"` // of capture and sending
 	Places       []placeName          `json:"places"`
 	NotReached   []string             `json:"not_reached,omitempty"`
+	Remotes      []remoteState        `json:"remotes,omitempty"`
 	NotLocal     string               `json:"not_local,omitempty"` // why it is not in the local store
 	Pruned       []storePruned        `json:"pruned,omitempty"`
 	Damage       []*damage            `json:"damage,omitempty"` // found in the stores
@@ -129,6 +130,11 @@ func (r *backupReport) print(s *session) {
 	for _, err := range r.failed {
 		s.warn("%s", explain(err))
 		s.warn("that remote lacks this snapshot; the next backup, or lifeboat push, sends it")
+	}
+	for _, remote := range r.Remotes {
+		if remote.Behind > 1 && remote.Reached != nil { // it lacks not only this one
+			s.warn("%s", remote.sentence(s))
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type writable struct {
 	local   *localstore.Store // nil while there is none
 	safety  *localstore.Store // of safety snapshots; nil while there is none
 	app     string
+	config  []config.Remote // all that are to be written to
 	remotes []*place        // those that can be written to
 	late    []config.Remote // those that have not answered yet
 	failed  []error         // why others cannot
@@ -52,6 +53,7 @@ func (s *session) open(ctx context.Context, cfg *config.Config, remotes bool) (*
 	}
 	hasty := remote.WithPatience(ctx, atStart)
 	if err == nil && remotes {
+		w.config = cfg.Remotes
 		candidates, err = s.consider(hasty, w, dir, cfg.Remotes)
 	}
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"lifeboat/manifest"
 	"lifeboat/remote"
 )
 
@@ -18,6 +19,14 @@ const refusalLasts = 30 * 24 * time.Hour
 type knownRemote struct {
 	ID      string  `json:"id,omitempty"` // in its marker
 	Refuses refuses `json:"refuses,omitzero"`
+	Contact Contact `json:"contact,omitzero"`
+}
+
+// Contact is how it went with a remote, backup by backup.
+type Contact struct {
+	Reached  time.Time      `json:"reached,omitzero"`      // when it last got all that it lacked
+	Away     time.Time      `json:"away_since,omitzero"`   // since when it gets nothing; zero if it does
+	Complete manifest.Stamp `json:"complete_to,omitempty"` // the newest snapshot that it had at Reached
 }
 
 // refuses says when headers were refused last.
@@ -47,9 +56,33 @@ func (s *Store) Known(url string) (string, error) {
 func (s *Store) Remember(url, id string) error {
 	return s.note(url, func(k knownRemote) knownRemote {
 		if k.ID != "" && k.ID != id {
-			k.Refuses = refuses{}
+			k.Refuses, k.Contact = refuses{}, Contact{}
 		}
 		k.ID = id
+		return k
+	})
+}
+
+// Contact returns how it went with the remote at url.
+func (s *Store) Contact(url string) (Contact, error) {
+	remotes, err := known.read(s)
+	return remotes[url].Contact, err
+}
+
+// Delivered notes that the remote at url has all that it is to have, of which newest is the newest; "" if that is nothing. The caller holds the lock of the store.
+func (s *Store) Delivered(url string, newest manifest.Stamp, now time.Time) error {
+	return s.note(url, func(k knownRemote) knownRemote {
+		k.Contact = Contact{Reached: now.UTC().Truncate(time.Second), Complete: newest}
+		return k
+	})
+}
+
+// Missed notes that the remote at url was not reached, or did not get all that it lacks. The caller holds the lock of the store.
+func (s *Store) Missed(url string, now time.Time) error {
+	return s.note(url, func(k knownRemote) knownRemote {
+		if k.Contact.Away.IsZero() {
+			k.Contact.Away = now.UTC().Truncate(time.Second)
+		}
 		return k
 	})
 }
