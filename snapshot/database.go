@@ -56,6 +56,19 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 	}
 }
 
+// rested hands on a database that is a source and that was found, when it was pinned, to be what the base has.
+func (r *reader) rested() error {
+	c, attrs := r.c, pathXattrs(r.c.root)
+	f := r.line(".", c.info, manifest.Regular)
+	f.Xattrs = attrs.list
+	c.known.describe(f)
+	c.seen.at(c.at)
+	r.judge(f)
+	r.keepXattrs(f, attrs)
+	r.links.add(c.info, f)
+	return r.send(item{file: f, same: true, state: c.known.proof})
+}
+
 // unpinned ends a database of which nothing was handed on yet.
 func (r *reader) unpinned(rel string, err error) error {
 	if noRoom(err) {

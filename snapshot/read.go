@@ -58,6 +58,9 @@ func (r *reader) source() error {
 		defer r.leave(top)
 		return r.directory(top)
 	case manifest.SQLiteSource:
+		if !c.at.IsZero() {
+			return r.rested()
+		}
 		return r.database(".", c.info, c.pinned, c.room, pathXattrs(c.root))
 	}
 	return r.regular(".", r.file)

@@ -204,6 +204,8 @@ type capture struct {
 	kind     manifest.SourceType
 	pinned   *sqlitedb.Pinned // of a source that is a database
 	room     room             // for that, if it blocks its writers still
+	known    *known           // what the base has of it; nil for nothing that proves anything
+	at       time.Time        // when it was pinned and found to be just that; zero if it was not
 	excludes *excludes
 	writer   *archive.Writer
 	draft    *draft
@@ -298,8 +300,15 @@ func isDatabase(path string) (bool, error) {
 }
 
 // pin pins the databases that are sources, one directly after the other, so that they lie close together in time; and then lets those go that wait
-// for it.
+// for it: at once, if they are proved to be as the base has them.
 func (t *take) pin(ctx context.Context) error {
+	for _, c := range t.captures {
+		if c.kind == manifest.SQLiteSource {
+			if err := c.recall(); err != nil {
+				return fmt.Errorf("source %s: %w", c.Source.Name, err)
+			}
+		}
+	}
 	for _, c := range t.captures {
 		if c.kind != manifest.SQLiteSource {
 			continue
@@ -316,7 +325,7 @@ func (t *take) pin(ctx context.Context) error {
 		}
 	}
 	for _, c := range t.captures {
-		if c.pinned == nil {
+		if c.pinned == nil || c.restsAt(c.pinned) {
 			continue
 		}
 		p, room, err := t.letGo(ctx, c.Source.Name, c.Source.Path, c.pinned, func(bool) error { return nil })

@@ -53,22 +53,67 @@ func (r *reader) unchanged(rel string, seen sight) (bool, error) {
 	return true, r.send(item{file: line, same: true, state: proof})
 }
 
+// known is what the base has of a database, and what proves that it is still that.
+type known struct {
+	file  *manifest.File
+	proof *state
+}
+
+// is reports whether a database that is pinned looks as it did before the pin of the base.
+func (k *known) is(p *sqlitedb.Pinned) bool {
+	if k == nil || k.file.Size != p.Size() {
+		return false
+	}
+	now, err := p.Now()
+	return err == nil && k.proof.equal(databaseState(now))
+}
+
+// describe completes a line.
+func (k *known) describe(f *manifest.File) {
+	f.Size, f.SHA256, f.Chunk, f.SQLite = k.file.Size, k.file.SHA256, k.file.Chunk, k.file.SQLite
+}
+
+// knownDatabase returns what a base has of a database, if something proves that it is still that; else nil.
+func knownDatabase(base *cursor, path string) (*known, error) {
+	was, proof, err := base.line(path)
+	if err != nil || was == nil || was.SQLite == nil {
+		return nil, err
+	}
+	return &known{was, proof}, nil
+}
+
+// recall looks up a database that is a source, before anything is pinned.
+func (c *capture) recall() (err error) {
+	if !c.t.opts.ReadAll {
+		c.known, err = knownDatabase(c.t.opts.Base.cursor(c.Source.Name), c.path("."))
+	}
+	return err
+}
+
+// restsAt ends the pin of a database under which nobody can commit, if it is as the base has it, and reports whether it did. Nothing of it needs to
+// be copied then, nor read, and whoever commits from now on commits after that instant.
+func (c *capture) restsAt(p *sqlitedb.Pinned) bool {
+	if !p.BlocksCommits() || !c.known.is(p) {
+		return false
+	}
+	c.at = p.At()
+	c.t.unpin(p)
+	c.pinned = nil
+	return true
+}
+
 // unchangedDatabase completes the line of a database that is pinned, if its file and its log look as they did before the pin of the base, and
 // returns what proves it; else nil.
 func (r *reader) unchangedDatabase(f *manifest.File, p *sqlitedb.Pinned) (*state, error) {
 	if r.c.t.opts.ReadAll {
 		return nil, nil
 	}
-	was, proof, err := r.base.line(f.Path)
-	if err != nil || was == nil || was.SQLite == nil || was.Size != p.Size() {
+	k, err := knownDatabase(r.base, f.Path)
+	if err != nil || !k.is(p) {
 		return nil, err
 	}
-	now, err := p.Now()
-	if err != nil || !proof.equal(databaseState(now)) {
-		return nil, nil
-	}
-	f.Size, f.SHA256, f.Chunk, f.SQLite = was.Size, was.SHA256, was.Chunk, was.SQLite
-	return proof, nil
+	k.describe(f)
+	return k.proof, nil
 }
 
 // proofOf returns what proves later that a database is still as it was pinned, or nil.
