@@ -35,8 +35,14 @@ seven groups, which are the same every time, so that seven runs read all; 5% or
 when everything is read, and only then.
 
 The marker and the recovery programs of each store are looked at too.
-Everything that is wrong is listed, with the files that it touches. Exit code 4:
-something is; 10, 14: a remote is gone or was not reached.
+Everything that is wrong is listed, with the files that it touches. With
+--repair, what another place has whole is stored again where it is missing or
+damaged, in the local store too, and checked once more.
+
+   lifeboat validate --all --read-data --repair
+
+Exit code 4: something is wrong, and was not repaired; 10, 14: a remote is gone
+or was not reached.
 
 ` + snapshotHelp
 
@@ -45,8 +51,9 @@ func validateFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "read-data", Usage: "read and check every byte"},
 		&cli.StringFlag{Name: "read-data-subset", Usage: "read and check the archives of `PART`: 1/7, 5% or 500MiB"},
 		&cli.BoolFlag{Name: "all", Usage: "check every snapshot"},
+		&cli.BoolFlag{Name: "repair", Usage: "store again what another place has whole"},
 		&cli.StringFlag{Name: "scratch", Usage: "`DIR` for databases while they are checked (default: the system's temporary directory)"},
-		downloadFlag(), concurrencyFlag("one for each processor"), memoryFlag(),
+		downloadFlag(), concurrencyFlag("one for each processor"), memoryFlag(), waitFlag(),
 	}
 }
 
@@ -68,9 +75,16 @@ func validateCommand(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	how.verified = map[layout.Store]*validate.Verified{}
 	reports, err := s.validateAll(ctx, catalog, ids, how)
 	if err != nil {
 		return err
+	}
+	var repairs []*repair
+	if c.Bool("repair") {
+		if repairs, err = s.repairFound(ctx, catalog, places, reports, how); err != nil {
+			return err
+		}
 	}
 	stores, err := s.validateStores(ctx, catalog, places, ids)
 	if err != nil {
@@ -80,6 +94,9 @@ func validateCommand(s *session, c *cli.Context) error {
 	for _, r := range reports {
 		s.printReport(r)
 		wrong = wrong || !r.OK
+	}
+	if wrong && !c.Bool("repair") && len(catalog.Answered) > 1 {
+		s.note("the same command with --repair stores again what another place has whole")
 	}
 	for _, r := range stores {
 		if !r.OK {
@@ -96,7 +113,8 @@ func validateCommand(s *session, c *cli.Context) error {
 		Valid   bool                    `json:"valid"`
 		Reports []*validate.Report      `json:"reports"`
 		Stores  []*validate.StoreReport `json:"stores"`
-	}{!wrong && len(missing) == 0, reports, stores}); err != nil {
+		Repairs []*repair               `json:"repairs,omitempty"`
+	}{!wrong && len(missing) == 0, reports, stores, repairs}); err != nil {
 		return err
 	}
 	switch {
@@ -114,9 +132,14 @@ func validateCommand(s *session, c *cli.Context) error {
 type validation struct {
 	data   bool
 	subset *validate.Subset // nil for all
+
+	parts    map[layout.Store]map[manifest.Hash]bool // of each store, the archives that are read; nil for all
+	scratch  string
+	verified map[layout.Store]*validate.Verified
 }
 
-func (s *session) validation() (v validation, err error) {
+func (s *session) validation() (v *validation, err error) {
+	v = &validation{}
 	v.data = s.c.Bool("read-data")
 	text := s.c.String("read-data-subset")
 	if text == "" {
@@ -129,7 +152,8 @@ func (s *session) validation() (v validation, err error) {
 	if err != nil {
 		return v, usage(fmt.Errorf("--read-data-subset %w", err))
 	}
-	return validation{true, &subset}, nil
+	v.data, v.subset = true, &subset
+	return v, nil
 }
 
 // toValidate returns the snapshots that are meant, and reports of those that are asked for by name and are not there, unless they may be where
@@ -165,31 +189,22 @@ func (s *session) toValidate(ctx context.Context, catalog *layout.Catalog, place
 }
 
 // validateAll checks snapshots at every place that lists them. An archive that several share is verified once at each place.
-func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID, how validation) ([]*validate.Report, error) {
+func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID, how *validation) (reports []*validate.Report, err error) {
 	meter := &progress.Meter{}
 	stop := s.watch(meter)
 	defer stop()
-	parts, err := choose(ctx, catalog, ids, how)
-	if err != nil {
+	if how.parts, err = choose(ctx, catalog, ids, how); err != nil {
 		return nil, err
 	}
-	reports := []*validate.Report{}
-	scratch := ""
+	reports = []*validate.Report{}
 	if how.data && how.subset == nil {
-		var err error
-		if scratch, err = s.scratchIn(s.c.String("scratch")); err != nil {
+		if how.scratch, err = s.scratchIn(s.c.String("scratch")); err != nil {
 			return nil, err
 		}
 	}
-	verified := map[layout.Store]*validate.Verified{}
 	for _, id := range ids {
 		for _, store := range catalog.Where(id) {
-			if verified[store] == nil {
-				verified[store] = new(validate.Verified)
-			}
-			r, err := validate.Check(ctx, id, store, validate.Options{
-				ReadData: how.data, Part: parts[store], Verified: verified[store], Scratch: scratch, Workers: cmp.Or(s.limits.Concurrency, s.limits.workers), Meter: meter,
-			})
+			r, err := s.validateOne(ctx, id, store, how, meter)
 			if err != nil {
 				return nil, err
 			}
@@ -199,9 +214,19 @@ func (s *session) validateAll(ctx context.Context, catalog *layout.Catalog, ids 
 	return reports, nil
 }
 
+// validateOne checks a snapshot at one place.
+func (s *session) validateOne(ctx context.Context, id manifest.ID, store layout.Store, how *validation, meter *progress.Meter) (*validate.Report, error) {
+	if how.verified[store] == nil {
+		how.verified[store] = new(validate.Verified)
+	}
+	return validate.Check(ctx, id, store, validate.Options{
+		ReadData: how.data, Part: how.parts[store], Verified: how.verified[store], Scratch: how.scratch, Workers: cmp.Or(s.limits.Concurrency, s.limits.workers), Meter: meter,
+	})
+}
+
 // choose picks, at each place, the archives of a subset, out of those of all snapshots that are checked. It returns nil when all are meant. What cannot be
 // read of a snapshot is for its check to find.
-func choose(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID, how validation) (map[layout.Store]map[manifest.Hash]bool, error) {
+func choose(ctx context.Context, catalog *layout.Catalog, ids []manifest.ID, how *validation) (map[layout.Store]map[manifest.Hash]bool, error) {
 	if how.subset == nil {
 		return nil, nil
 	}

@@ -69,6 +69,9 @@ var documents = []struct {
 		w.must("backup", "app", "--app", "app", "--store", "other-state", "--remote", "bad", "--quiet")
 		w.flipData("bad")
 	}},
+	{name: "validate.repaired", args: "validate --repair --store other-state --remote bad", setup: func(w *world) {
+		w.check(exec.Command("sh", "-c", "rm $(ls -S '"+w.path("bad/archives")+"'/* | head -1)").Run())
+	}},
 	{name: "validate.subset", args: "validate --read-data-subset 1/1 --store none --remote bucket"},
 	{name: "validate.store", args: "validate --store none --remote foreign", code: 4, setup: func(w *world) {
 		w.check(exec.Command("cp", "-r", w.path("bucket"), w.path("foreign")).Run())

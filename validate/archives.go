@@ -64,6 +64,13 @@ func (v *Verified) set(h manifest.Hash, f *Finding) {
 	v.archives[h] = f
 }
 
+// Forget forgets what came of reading an archive: it has been stored again.
+func (v *Verified) Forget(h manifest.Hash) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.archives, h)
+}
+
 // readArchives verifies each archive that was not verified yet, but those that are known to be missing or of another size.
 func (c *checker) readArchives(needed []*manifest.Archive) error {
 	var total int64

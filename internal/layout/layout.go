@@ -45,6 +45,12 @@ const SwapPrefix = ".lifeboat-swap-"
 // ArchiveKey returns the key of an archive.
 func ArchiveKey(h manifest.Hash) string { return archivesPrefix + h.String() + archiveSuffix }
 
+// ParseArchiveKey returns the archive that a key is of, if it is of one.
+func ParseArchiveKey(key string) (manifest.Hash, bool) {
+	a, ok := archiveOf(remote.Info{Key: key})
+	return a.SHA256, ok
+}
+
 // ManifestKey returns the key of the manifest of a snapshot.
 func ManifestKey(id manifest.ID) string { return manifestsPrefix + id.String() + manifestSuffix }
 
