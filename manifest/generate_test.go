@@ -132,8 +132,8 @@ func file(t *rapid.T, path string, typ manifest.FileType) *manifest.File {
 	f := &manifest.File{Path: path, Type: typ, Mode: uint32(rapid.IntRange(0, 0o7777).Draw(t, "mode")),
 		UID: manifest.NoOwner, GID: manifest.NoOwner, ModTime: timestamp().Draw(t, "mtime")}
 	if rapid.Bool().Draw(t, "owned") {
-		f.UID = int64(rapid.Uint32().Draw(t, "uid"))
-		f.GID = int64(rapid.Uint32().Draw(t, "gid"))
+		f.UID = int64(rapid.Uint32Max(1<<32-2).Draw(t, "uid"))
+		f.GID = int64(rapid.Uint32Max(1<<32-2).Draw(t, "gid"))
 		f.User = oddText().Draw(t, "user")
 		f.Group = rapid.SampledFrom([]string{"", "www-data"}).Draw(t, "group")
 	}

@@ -29,6 +29,9 @@ type fileLine struct {
 	SQLite  *SQLite     `json:"sqlite,omitempty"`
 }
 
+// maxOwner is the highest number of a user or group; the one above it stands for none.
+const maxOwner = math.MaxUint32 - 1
+
 // line returns f as a line of a piece, and adds the archives it refers to.
 func (f *File) line(archives *archiveList) (*fileLine, error) {
 	if err := CheckPath(f.Path); err != nil {
@@ -44,7 +47,7 @@ func (f *File) line(archives *archiveList) (*fileLine, error) {
 	l.Mode, l.User, l.Group, l.ModTime, l.Links = &mode, f.User, f.Group, &f.ModTime, f.Links
 	l.Xattrs, l.Chunk, l.Marked, l.SQLite = sortedXattrs(f.Xattrs), f.Chunk, f.Marked, f.SQLite
 	if f.UID != NoOwner || f.GID != NoOwner {
-		if min(f.UID, f.GID) < 0 || max(f.UID, f.GID) > math.MaxUint32 {
+		if min(f.UID, f.GID) < 0 || max(f.UID, f.GID) > maxOwner {
 			return nil, invalid("%q: uid %d and gid %d", f.Path, f.UID, f.GID)
 		}
 		uid, gid := uint32(f.UID), uint32(f.GID)
@@ -115,6 +118,8 @@ func (f *File) check(l *fileLine) error {
 		return invalid("%q: a hardlink has no metadata of its own", f.Path)
 	case (l.UID == nil) != (l.GID == nil):
 		return invalid("%q: only one of uid and gid", f.Path)
+	case l.UID != nil && max(*l.UID, *l.GID) > maxOwner:
+		return invalid("%q: uid %d and gid %d", f.Path, *l.UID, *l.GID)
 	case l.Mode != nil && *l.Mode > 0o7777:
 		return invalid("%q: mode %o", f.Path, *l.Mode)
 	case isFile != (l.Size != nil) || isFile != (l.SHA256 != nil):

@@ -101,6 +101,7 @@ func TestAllFilesRefuses(t *testing.T) {
 		{"nested", `"mode":"0777"`, `"x":` + strings.Repeat(`[`, 17) + strings.Repeat(`]`, 17), `deep`},
 		{"many keys", `"mode":"0777",`, manyKeys(100_000), `more than 64`},
 		{"uid beyond 32 bits", `"uid":0`, `"uid":4294967296`, `4294967296`},
+		{"uid that stands for none", `"uid":0`, `"uid":4294967295`, `uid 4294967295`},
 		{"negative uid", `"uid":0`, `"uid":-1`, `-1`},
 		{"uid alone", `"uid":0,"gid":0,`, `"uid":0,`, `"conf/app.json": only one of uid and gid`},
 		{"mode of five digits", `"0600"`, `"00600"`, `"00600"`},

@@ -12,7 +12,7 @@ import (
 	"lifeboat/recovery/recoverytest"
 )
 
-// copyStore returns a copy of a draft store that may be damaged.
+// copyStore returns a copy of a store in testdata that may be damaged.
 func copyStore(t *testing.T, name string) string {
 	t.Helper()
 	dir := recoverytest.TempDir(t)

@@ -12,7 +12,7 @@ import (
 
 const stores = "../testdata/stores"
 
-// snapshots are all that the draft stores hold.
+// snapshots are all that the stores hold which testdata/make_stores.py wrote.
 var snapshots = []struct {
 	store, stamp string
 	code         int // of a recovery without damage

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the draft stores in testdata/stores from docs/format.md alone: python3 testdata/make_stores.py [DIR]
+"""Makes the stores in testdata/stores from docs/format.md alone: python3 testdata/make_stores.py [DIR]
 
 Each directory DIR/<name> holds store/, the store, and <stamp>.expected.json for each snapshot in it that can be
-recovered: what a restore must give, worked out from the content and not from the store. Run again after a change of the
-format, with a zstd that compresses to the same bytes (1.5), or review the whole difference.
+recovered: what a restore must give, worked out from the content and not from the store. It is another writer than
+lifeboat, and so shows that the page is enough to write one by. The format is frozen: what this writes must not change.
 """
 
 import hashlib

@@ -38,6 +38,7 @@ var goldens = []struct {
 	{name: "marked", validate: 4, restore: map[string]int{"20261130T125155Z": 4}, recover: map[string]int{"20261130T125155Z": 3}},
 	{name: "odd"},
 	{name: "kinds"},
+	{name: "growing"},
 }
 
 // The golden stores are never written again. Whoever changes one breaks the promise that format 1 is frozen.
@@ -297,8 +298,10 @@ func TestGoldenStoresGoOn(t *testing.T) {
 				}
 				args = append(args, source.Name()+"="+root)
 			}
-			if err := os.WriteFile(m.path("app/data/new.txt"), []byte("written by a later lifeboat\n"), 0o644); c.name != "maps" && err != nil {
-				t.Fatal(err)
+			if _, err := os.Stat(m.path("app/data")); err == nil {
+				if err := os.WriteFile(m.path("app/data/new.txt"), []byte("written by a later lifeboat\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 			var backup struct {
 				ID    string

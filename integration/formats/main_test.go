@@ -15,8 +15,8 @@ import (
 	"lifeboat/recovery/recoverytest"
 )
 
-// binary is the real program, which TestMain builds.
-var binary string
+// program is the path of the real program, which TestMain builds.
+var program string
 
 func TestMain(m *testing.M) { os.Exit(build(m)) }
 
@@ -27,11 +27,11 @@ func build(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "lifeboat")
+	program = filepath.Join(dir, "lifeboat")
 	if runtime.GOOS == "windows" {
-		binary += ".exe"
+		program += ".exe"
 	}
-	if out, err := exec.Command("go", "build", "-o", binary, "lifeboat").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, "lifeboat").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build lifeboat: %v\n%s", err, out)
 		return 1
 	}
@@ -51,7 +51,7 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 // run runs lifeboat, which must end with an exit code, and returns what it wrote to standard output.
 func (m *machine) run(code int, args ...string) []byte {
 	m.t.Helper()
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(), "HOME="+m.dir, "STATE_DIRECTORY="+m.path("state"), "TZ=UTC")
 	var stdout, stderr bytes.Buffer
