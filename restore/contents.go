@@ -47,6 +47,7 @@ type layer struct {
 	numbered  int             // files so far, when verifying
 	parent    string          // the directory that was made last
 	early     map[string]bool // directories that were made before their lines came
+	fetched   time.Time       // when the last byte had come
 
 	reuses atomic.Int64 // files that were on this machine already
 
@@ -74,6 +75,7 @@ func (l *layer) contents(ctx context.Context) error {
 	l.checking, l.checkCtx = errgroup.WithContext(ctx)
 	l.checking.SetLimit(checkers)
 	err := l.files(l.checkCtx)
+	l.fetched = time.Now()
 	if waitErr := l.checking.Wait(); waitErr != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = waitErr
 	}
@@ -420,8 +422,8 @@ func (l *layer) verify(out *output) error {
 
 // check runs the integrity check of a database, as long as nothing but its owner can reach it.
 func (l *layer) check(out *output) error {
-	d := Database{Path: out.file.Path, Captured: out.file.SQLite.Integrity}
-	limit := checkTime + time.Duration(out.file.Size>>20)*time.Second
+	d := Database{Path: out.file.Path, Captured: out.file.SQLite.Integrity, Facts: out.file.SQLite, Size: out.file.Size}
+	limit := CheckLimit(out.file.Size)
 	ctx, cancel := context.WithTimeout(l.checkCtx, limit)
 	defer cancel()
 	integrity, detail, err := sqlitedb.Check(ctx, filepath.Join(l.dir, out.name), sqlitedb.Full)
@@ -445,9 +447,8 @@ func (l *layer) check(out *output) error {
 	return l.done(out.file, l.root, out.name)
 }
 
-// checkTime is how long the check of a database may take, and a second more for each MiB of it. A database can be made so that its
-// check never ends.
-const checkTime = 10 * time.Minute
+// CheckLimit is how long a check of a database of so many bytes may take. A database can be made so that its check never ends.
+func CheckLimit(size int64) time.Duration { return 10*time.Minute + time.Duration(size>>20)*time.Second }
 
 // done gives a file its metadata.
 func (l *layer) done(f *manifest.File, dir *os.Root, name string) error {

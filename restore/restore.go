@@ -54,6 +54,16 @@ type Result struct {
 	NotKept        []NotKept      `json:"not_kept,omitempty"` // metadata that could not be kept; at most 100 kinds of it
 	NotKeptCount   int64          `json:"not_kept_count,omitempty"`
 	Seconds        float64        `json:"seconds"`
+	Times          Times          `json:"-"`
+	Contents       int64          `json:"-"` // of Files, those that have content of their own, which was hashed
+}
+
+// Times is where the time of Run went, one part after the other.
+type Times struct {
+	Plan   time.Duration // the tables were read
+	Fetch  time.Duration // content came, and was written; digests and databases were checked meanwhile
+	Check  time.Duration // what was left of these checks when the last byte had come
+	Finish time.Duration // links, metadata, and until all was durable and in place
 }
 
 // NotKept is something that files lost on the way.
@@ -77,6 +87,9 @@ type Database struct {
 	Integrity string `json:"integrity"`
 	Detail    string `json:"detail,omitempty"`
 	Captured  string `json:"captured"` // what the check at capture found
+
+	Facts *manifest.SQLite `json:"-"` // what was recorded at capture
+	Size  int64            `json:"-"` // in bytes
 }
 
 // NotEmptyError reports a target that has something in it. Nothing was changed.
@@ -133,11 +146,13 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		return nil, err
 	}
 	opts.Meter.Begin("restore", plan.bytes)
-	res := &Result{Stamp: s.ID.Stamp, Target: target, Files: plan.files, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true, OwnersKept: true}
+	res := &Result{Stamp: s.ID.Stamp, Target: target, Files: plan.files, Contents: plan.contents, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true, OwnersKept: true}
 	l := newLayer(s, st.root, st.dir, opts, plan, res)
+	planned := time.Now()
 	if err := l.contents(ctx); err != nil {
 		return nil, err
 	}
+	checked := time.Now()
 	if err := l.finish(ctx); err != nil {
 		return nil, err
 	}
@@ -158,7 +173,9 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 	slices.SortFunc(res.NotKept, func(a, b NotKept) int {
 		return cmp.Or(manifest.ComparePaths(a.Path, b.Path), cmp.Compare(a.What, b.What))
 	})
-	res.Seconds = time.Since(began).Seconds()
+	took := time.Since(began)
+	res.Seconds = took.Seconds()
+	res.Times = Times{Plan: planned.Sub(began), Fetch: l.fetched.Sub(planned), Check: checked.Sub(l.fetched), Finish: took - checked.Sub(began)}
 	return res, nil
 }
 
@@ -167,6 +184,7 @@ type plan struct {
 	sel          *selection
 	sources      []*Source
 	files, bytes int64
+	contents     int64 // regular files
 	largest      int64 // bytes of the largest file
 
 	// heirs are, for each file that is not selected but has another name that is, the first such name: it gets the content,
@@ -221,6 +239,9 @@ func (p *plan) add(f *manifest.File) {
 	at := slices.IndexFunc(p.sources, func(s *Source) bool { return s.Name == manifest.SourceOf(f.Path) })
 	p.sources[at].Bytes += f.Size
 	p.bytes += f.Size
+	if f.Type == manifest.Regular {
+		p.contents++
+	}
 	p.largest = max(p.largest, f.Size)
 }
 

@@ -147,7 +147,7 @@ func (c *checker) whole() *restore.Whole {
 		},
 		Done: c.verdict,
 		Wrong: func(err error) error {
-			if !errors.Is(err, layout.ErrDigest) && aboutData(err) {
+			if !errors.Is(err, layout.ErrDigest) && layout.AboutData(err) {
 				return nil // a map, which was found when the tables were read
 			}
 			return c.found(err, Finding{Code: FileDigest, Object: layout.ManifestKey(c.snap.ID)})

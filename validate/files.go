@@ -92,7 +92,7 @@ func (c *checker) extents(f *manifest.File, t *touched) error {
 	var last manifest.Hash
 	for e, err := range c.snap.Extents(c.ctx, f) {
 		if err != nil {
-			if c.ctx.Err() != nil || !aboutData(err) {
+			if c.ctx.Err() != nil || !layout.AboutData(err) {
 				return c.found(err, Finding{})
 			}
 			if h := f.Maps[at/manifest.MapSpan].Archive; !count(h) {

@@ -228,7 +228,7 @@ func (c *checker) unlessData(err error) error {
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
 	}
-	if aboutData(err) {
+	if layout.AboutData(err) {
 		return nil
 	}
 	return err

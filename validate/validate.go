@@ -9,7 +9,6 @@ package validate
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"slices"
 	"sync"
@@ -18,7 +17,6 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/manifest"
-	"lifeboat/remote"
 	"lifeboat/restore"
 )
 
@@ -208,7 +206,7 @@ func (c *checker) describe(err error, f *Finding) error {
 	if c.ctx.Err() != nil {
 		return context.Cause(c.ctx)
 	}
-	if !aboutData(err) {
+	if !layout.AboutData(err) {
 		return err
 	}
 	f.Detail = err.Error()
@@ -221,25 +219,6 @@ func (c *checker) describe(err error, f *Finding) error {
 		f.Files, f.Count = []string{digest.Path}, 1
 	}
 	return nil
-}
-
-// aboutData reports whether an error says what is wrong with a snapshot, and not that somebody failed to look.
-func aboutData(err error) bool {
-	var damage *archive.DamageError
-	var format *manifest.FormatError
-	var scratch *fs.PathError // stores name their objects themselves
-	switch {
-	case errors.As(err, &format), errors.As(err, &scratch), errors.Is(err, remote.ErrUnavailable):
-		return false
-	case errors.As(err, &damage):
-		return true
-	}
-	for _, kind := range []error{fs.ErrNotExist, manifest.ErrInvalid, layout.ErrDamaged, layout.ErrDigest, io.ErrUnexpectedEOF} {
-		if errors.Is(err, kind) {
-			return true
-		}
-	}
-	return false
 }
 
 // Archives calls fn with the description of each archive that a snapshot needs.

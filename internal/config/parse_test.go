@@ -105,7 +105,7 @@ func TestProblems(t *testing.T) {
 		{"swapped letters", "loacl: {keep: 1}\n", []string{`1:1: unknown key "loacl"; did you mean "local"?`}},
 		{"swapped letters of a short key", "remotes: [{url: /b, ulr: x}]\n", []string{`1:21: unknown key "ulr"; did you mean "url"?`}},
 		{"hyphens", "remotes:\n- url: s3://bkt\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
-		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local, limits`}},
+		{"nothing alike", "hooks: {}\n", []string{`1:1: unknown key "hooks"; there are app, sources, remotes, local, limits, drill`}},
 		{"policies", "remotes:\n- {url: /a, keep: {daily: -1, weekly: 1.5, monthly: x, yearly: 2000000, within: 0s}}\n- {url: /b, keep: 7}\n- {url: /c, keep: {}}\n- {url: /d, keep: {daily: 0, within: 2 days}}\n" +
 			"- {url: /e, keep: {dayly: 7, last: 07}}\n- {url: /f, keep: {daily: 0}}\n- {url: /g, keep: {within: 99999d, hourly: [1]}}\n", []string{
 			`2:27: daily: "-1": want how many snapshots to keep, or all`,
@@ -124,7 +124,7 @@ func TestProblems(t *testing.T) {
 		{"policy of the local store", "local: {keep: {}}\n", []string{`1:15: keep has no rule that keeps anything; give it one, such as daily: 7, or leave it out`}},
 		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
 		{"duplicate unknown key", "x: a\nx: b\n", []string{
-			`1:1: unknown key "x"; there are app, sources, remotes, local, limits`, `2:1: key "x" is already at line 1`}},
+			`1:1: unknown key "x"; there are app, sources, remotes, local, limits, drill`, `2:1: key "x" is already at line 1`}},
 		{"all at once, in order", "app: A b\nsources:\n- pth: /a\n- {path: /b, optional: yes}\nlocal:\n  keep: many\n", []string{
 			`1:6: application name "A b": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`,
 			`3:3: unknown key "pth"; did you mean "path"?`,
@@ -158,7 +158,7 @@ func TestProblems(t *testing.T) {
 			`1:47: memory: "lots": want a size such as 512MiB or 10G`,
 			`1:66: concurrency: "0": want how many archives are on their way at once, from 1 to 64`}},
 		{"too many at once", "limits: {concurrency: 65}\n", []string{`1:23: concurrency: "65": want how many archives are on their way at once, from 1 to 64`}},
-		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local, limits`}},
+		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local, limits, drill`}},
 		{"a spool without a unit", "local: {spool_max: 10}\n", []string{"1:20: spool_max: 10: want 8MiB or more"}},
 		{"no lock at all", "local: {max_block: 0s}\n", []string{"1:20: max_block: 0s: want more than nothing: a database cannot be read without it"}},
 		{"no pin at all", "local: {max_pin: 0s}\n", []string{"1:18: max_pin: 0s: want more than nothing: a database cannot be read without it"}},

@@ -70,6 +70,22 @@ func ParseRate(text string) (Rate, error) {
 	return Rate(n), nil
 }
 
+// ParseBandwidth reads the speed of a line: as ParseRate does, or in bits per second, as in 100Mbit.
+func ParseBandwidth(text string) (Rate, error) {
+	if bits, ok := strings.CutSuffix(strings.TrimSuffix(text, "/s"), "bit"); ok {
+		n, err := ParseSize(bits)
+		if err == nil && n >= 8*leastRate {
+			return Rate(n / 8), nil
+		}
+		return 0, fmt.Errorf("%.40q: want a bandwidth such as 100Mbit or 12MiB", text)
+	}
+	r, err := ParseRate(text)
+	if err != nil || r == 0 {
+		return 0, fmt.Errorf("%.40q: want a bandwidth such as 100Mbit or 12MiB", text)
+	}
+	return r, nil
+}
+
 func (r Rate) String() string { return Size(r).String() + "/s" }
 
 // MarshalText writes the rate to the byte.
