@@ -151,6 +151,35 @@ lifeboat: there is no restore to resume
 lifeboat: there is nothing to undo: no restore in place is kept
   next: lifeboat list shows safety snapshots, which can be restored like any other`},
 
+	// Drills.
+	{name: "a drill of two snapshots", args: "drill latest 2026 --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: drill takes one SNAPSHOT
+  next: lifeboat drill latest`},
+	{name: "a drill that is to pick, and is told", args: "drill latest --pick oldest --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --pick chooses a snapshot, and latest names one: give one of the two`},
+	{name: "a drill that picks what there is not", args: "drill --pick newest --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --pick newest: want latest, random, oldest or longest-unproven`},
+	{name: "a drill from a place that there is not", args: "drill --from b2 --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --from b2: there is no such place; there are local, bucket`},
+	{name: "a drill over a line of no unit", args: "drill --bandwidth 100 --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --bandwidth "100": want a bandwidth such as 100Mbit or 12MiB`},
+	{name: "a drill of what is too old", args: "drill 2 --max-age 1 --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --max-age "1": want a time such as 36h, 14d or 8w`},
+	{name: "a drill of no snapshot", args: "drill 20010101T000000Z --remote bucket", code: 13, kind: "no_snapshot", says: `
+lifeboat: there is no snapshot "20010101T000000Z" in file://$W/bucket
+  next: lifeboat list shows the snapshots that there are`},
+	{name: "a drill of a store that is none", args: "drill --store none --remote nosuch", code: 10, kind: "no_store", says: `
+lifeboat: there is no directory $W/nosuch
+  next: is it mounted, and is the path right?`},
+	{name: "a drill with assertions that are wrong", setup: func(w *world) { w.write("assert.yaml", "assert:\n- {sqll: x}\n") }, args: "drill --assert assert.yaml --remote bucket", code: 64, kind: "configuration", says: `
+lifeboat: $W/assert.yaml:2:4: unknown key "sqll"; did you mean "sql"?
+  next: docs/drill.md says what stands in such a file`},
+	{name: "a drill whose evidence cannot be stored", as: "nobody", setup: open, args: "drill --store none --remote bucket --scratch tmp --evidence tmp/evidence.json", code: 0, changes: []string{"tmp/evidence.json"}, says: `
+warning: the evidence could not be stored at file://$W/bucket, and is only in $W/tmp/evidence.json: …`},
+	{name: "a drill without room for temporary files", args: "drill --remote bucket --scratch nosuch", code: 1, kind: "no_scratch", says: `
+lifeboat: make a directory for temporary files: …
+  next: make that directory, or name another: TMPDIR=DIR lifeboat ...`},
+
 	// Stores.
 	{name: "no store at all", env: []string{"STATE_DIRECTORY=$W/nosuch"}, args: "list", code: 10, kind: "no_store", says: `
 lifeboat: there is no local store on this machine, and no remote is named

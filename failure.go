@@ -27,6 +27,8 @@ const (
 	codeFailed      = 1
 	codeIncomplete  = 3  // something that was asked for is not in the snapshot
 	codeIntegrity   = 4  // data is damaged
+	codeDrill       = 5  // a drill failed
+	codeStale       = 7  // a snapshot, or a proof, is older than it may be
 	codeRefused     = 8  // nothing was changed
 	codeNoStore     = 10 // no store there, or not the one that is meant
 	codeInUse       = 11 // another process has the local store

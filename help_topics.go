@@ -17,6 +17,9 @@ const exitCodesHelp = `Exit codes: a code that a script does not know means fail
        refused to remove something
   4    data is damaged: a digest is wrong, an archive is missing, or a database
        is corrupt
+  5    a drill failed: a snapshot does not come back as it should
+  7    stale: a snapshot, or its last proof, is older than --max-age or
+       --max-drill-age allow
   8    refused, and nothing was changed: a target that is not empty, a remote
        that another machine writes to
   10   there is no such store, or it is not the one that is meant

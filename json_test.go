@@ -77,6 +77,10 @@ var documents = []struct {
 		w.check(exec.Command("cp", "-r", w.path("bucket"), w.path("foreign")).Run())
 		w.write("foreign/recover.sh", "echo not the one\n")
 	}},
+	{name: "drill", args: "drill --remote bucket --app app --evidence evidence.json"},
+	{name: "drill.failed", args: "drill --remote bucket --app app --no-scratch --assert assert.yaml", code: 5, setup: func(w *world) {
+		w.write("assert.yaml", "assert:\n  - {file: app/nosuch}\n  - {exec: [./nosuch]}\n")
+	}},
 	{name: "adopt", args: "adopt old --app app --store adopted", code: 4, setup: func(w *world) {
 		w.write("old/snapshots/20260102T030405Z/backup-metadata.json", `{"db_snapshot_path": "/x/20260102T030405Z/db/app.db", "db_size_bytes": 8192}`)
 		w.write("old/snapshots/20260102T030405Z/notes.txt", "kept by hand")
@@ -271,8 +275,8 @@ func checkDescribed(t *testing.T, section map[string]bool, name string, doc any)
 var (
 	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "freed_bytes", "later_bytes", "user", "group", "mode",
 		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
-	comeAndGo     = []string{"skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
-	volatilePaths = []string{".pushed[].bytes", ".copied[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
+	comeAndGo     = []string{"ms", "skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
+	volatilePaths = []string{".record.fetched", ".record.phases[].bytes", ".record.host", ".recovery.bytes", ".pushed[].bytes", ".copied[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
 		".reports[].findings[].detail", ".reports[].findings[].place", ".reports[].read.bytes", ".reports[].read.of_bytes"}
 	volatileText = []struct {
 		pattern *regexp.Regexp
@@ -282,6 +286,7 @@ var (
 		{regexp.MustCompile(`\d{8}T\d{6}Z`), "STAMP"},
 		{regexp.MustCompile(`[0-9a-f]{64}`), "SHA256"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+		{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UUID"},
 		{regexp.MustCompile(`process \d+`), "process PID"},
 	}
 )

@@ -11,6 +11,7 @@
 //	heal       finds what stores have lost of the snapshots that they list
 //	restore    lays a snapshot down, verified
 //	validate   proves that a store has all of a snapshot
+//	drill      proves that a snapshot comes back
 //
 // They stand on archive (the format of the data), manifest (the format of its description), localstore and remote (where both
 // are kept). See docs/format.md.
@@ -117,6 +118,7 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "unpin", ArgsUsage: "SNAPSHOT...", Usage: "leave a snapshot to the policies again", Description: unpinHelp, Action: s(unpin), Flags: []cli.Flag{waitFlag()}},
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
 		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR | --in-place", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
+		{Name: "drill", ArgsUsage: "[SNAPSHOT]", Usage: "prove that a snapshot comes back, and how long that takes", Description: drillHelp, Action: s(drillCommand), Flags: drillFlags()},
 		{Name: "undo", Usage: "put back what the last restore in place replaced", Description: undoHelp, Action: s(undo), Flags: undoFlags()},
 		{Name: "prune", Aliases: []string{"forget"}, ArgsUsage: "[SNAPSHOT]...", Usage: "remove the snapshots that no rule keeps, and what nothing needs", Description: pruneHelp, Action: s(pruneCommand), Flags: pruneFlags()},
 		{Name: "remove", ArgsUsage: "SNAPSHOT...", Usage: "remove a snapshot, whatever the rules say", Description: removeHelp, Action: s(remove), Flags: []cli.Flag{waitFlag()}},

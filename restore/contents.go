@@ -448,7 +448,9 @@ func (l *layer) check(out *output) error {
 }
 
 // CheckLimit is how long a check of a database of so many bytes may take. A database can be made so that its check never ends.
-func CheckLimit(size int64) time.Duration { return 10*time.Minute + time.Duration(size>>20)*time.Second }
+func CheckLimit(size int64) time.Duration {
+	return 10*time.Minute + time.Duration(size>>20)*time.Second
+}
 
 // done gives a file its metadata.
 func (l *layer) done(f *manifest.File, dir *os.Root, name string) error {

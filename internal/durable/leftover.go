@@ -63,9 +63,9 @@ func (d *TempDir) Release() {
 	}
 }
 
-// Remove removes the directory and all that is in it.
+// Remove removes the directory and all that is in it, also what lies in directories without write permission.
 func (d *TempDir) Remove() error {
-	err := os.RemoveAll(d.Path)
+	err := RemoveAll(d.Path)
 	d.Release()
 	return err
 }
