@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/remote"
 	"lifeboat/snapshot"
@@ -115,6 +117,7 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	if err != nil {
 		return err
 	}
+	others := s.lookForOthers(ctx, w, listed)
 	if w.safety != nil { // whose stamps are not used a second time
 		if stamp, err = freshStamp(ctx, stamp.Time(), w.safety); err != nil {
 			return err
@@ -149,10 +152,14 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 		return err
 	}
 	s.keepBase(w, l, res)
+	if err := w.local.RememberTaken(localstore.Taken{ID: res.ID, Previous: previous}); err != nil {
+		s.warn("that somebody else writes to the same store may not be noticed: %v", err)
+	}
 	if err := w.local.RememberRoots(rootsOf(sources)); err != nil {
 		s.warn("a restore in place will not know where the sources lie: %v", err)
 	}
 	report := newBackupReport(res, w.local)
+	report.others, report.Others, report.OtherCount = others, others.list, others.count
 	if spool.Bypassed() {
 		report.notLocal(fmt.Sprintf("the spool has room for %s", size(spool.Room())))
 	} else if spool.Away() {
@@ -209,18 +216,45 @@ func (s *session) nextStamp(ctx context.Context, w *writable) (*layout.Catalog, 
 		return nil, "", nil, refuse("set the clock (NTP), and run the same command again",
 			"this machine's clock says %s, so that the snapshot would count as the oldest of all", now.Format(time.DateTime))
 	}
-	for i := len(c.IDs) - 1; i >= 0; i-- {
-		last := c.IDs[i]
-		if last.Stamp.Time().After(now.Add(maxFuture)) {
-			s.warn("snapshot %s is from the future and is not counted", last.Stamp)
-			continue
-		}
-		if !now.After(last.Stamp.Time()) {
-			now = last.Stamp.Time().Add(time.Second)
-		}
-		return c, manifest.StampOf(now), &last, nil
+	ids := s.withLastTaken(w, c.IDs)
+	if n := countFuture(ids, now); n > 0 {
+		s.warn("%s from the future, up to %s, and not counted; was this machine's clock wrong then, or is it now?", are(n), ids[len(ids)-1].Stamp)
+		ids = ids[:len(ids)-n]
 	}
-	return c, manifest.StampOf(now), nil, nil
+	if len(ids) == 0 {
+		return c, manifest.StampOf(now), nil, nil
+	}
+	last := ids[len(ids)-1]
+	if !now.After(last.Stamp.Time()) {
+		now = last.Stamp.Time().Add(time.Second)
+	}
+	return c, manifest.StampOf(now), &last, nil
+}
+
+// countFuture returns how many stamps are too far ahead of a clock to count.
+func countFuture(ids []manifest.ID, now time.Time) (n int) {
+	for n < len(ids) && ids[len(ids)-1-n].Stamp.Time().After(now.Add(maxFuture)) {
+		n++
+	}
+	return n
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "1 snapshot is"
+	}
+	return fmt.Sprintf("%d snapshots are", n)
+}
+
+// withLastTaken adds the snapshot that was taken last from here, which may be where nobody answers now. A missing one is normal after a prune.
+func (s *session) withLastTaken(w *writable, ids []manifest.ID) []manifest.ID {
+	last, err := w.local.LastTaken()
+	if err != nil || last == nil {
+		return ids
+	}
+	ids = append(slices.Clone(ids), last.ID)
+	slices.SortFunc(ids, manifest.ID.Compare)
+	return slices.Compact(ids)
 }
 
 func thisHost() manifest.Host {

@@ -31,8 +31,11 @@ type backupReport struct {
 	Remotes      []remoteState        `json:"remotes,omitempty"`
 	NotLocal     string               `json:"not_local,omitempty"` // why it is not in the local store
 	Pruned       []storePruned        `json:"pruned,omitempty"`
+	Others       []otherSnapshot      `json:"others,omitempty"` // the newest that somebody else took into the same store
+	OtherCount   int                  `json:"other_count,omitempty"`
 	Damage       []*damage            `json:"damage,omitempty"` // found in the stores
 
+	others otherWriters
 	failed []error // the remotes that do not have it
 	pull   bool    // the local store may have room for it
 	alone  bool    // there are none
@@ -121,6 +124,7 @@ func (r *backupReport) print(s *session) {
 		}
 		s.warn("%s", describeProblem(p))
 	}
+	r.others.print(s)
 	if r.alone {
 		s.warn("it is on this machine only, since no remote is named: give --remote URL, or say lifeboat create if that is meant")
 	}
