@@ -37,6 +37,9 @@ in what an earlier pattern left out. docs/operations.md has the rules.
 The snapshot is made in the local store, from where archives are sent while
 later ones are packed. What a remote missed, the next backup sends, or push.
 
+Commands that hold an application still meanwhile, and those for when it did not
+go well, are hooks of lifeboat.yaml.
+
 With --prune, and if all of that went well, snapshots go that no rule keeps (see
 lifeboat prune --help). That this fails is a warning.
 
@@ -89,11 +92,13 @@ func backup(s *session, c *cli.Context) error { return s.take(c.Context, true) }
 func create(s *session, c *cli.Context) error { return s.take(c.Context, false) }
 
 // take is backup and create.
-func (s *session) take(ctx context.Context, pushing bool) error {
+func (s *session) take(ctx context.Context, pushing bool) (err error) {
 	cfg, err := s.config(s.c.Args().Slice())
 	if err != nil {
 		return err
 	}
+	hooks := s.hooks(cfg)
+	defer func() { hooks.alarm(ctx, err) }()
 	if err := s.spoolSettings(&cfg.Local); err != nil {
 		return err
 	}
@@ -143,11 +148,11 @@ func (s *session) take(ctx context.Context, pushing bool) error {
 	defer l.close()
 	sending := startSending(ctx, w, spool, transfer.Options{Concurrency: s.limits.Concurrency, Always: s.c.Bool("full")})
 	defer sending.abandon()
-	res, err := s.capture(ctx, sources, meter, l.options(ctx, sources, snapshot.Options{
+	res, err := s.capture(ctx, sources, meter, l.options(ctx, sources, hooks.around(ctx, w.app, stamp, snapshot.Options{
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
 		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
-	}, w.local, spool, s.c.Bool("rehash") || s.c.Bool("full"), began))
+	}), w.local, spool, s.c.Bool("rehash") || s.c.Bool("full"), began))
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,10 @@ func describeProblem(p manifest.Problem) string {
 	if where == "" {
 		where = p.Source
 	}
-	text := fmt.Sprintf("%s: %s", oneLine(where), strings.ReplaceAll(oneLine(p.Kind), "_", " "))
+	text := strings.ReplaceAll(oneLine(p.Kind), "_", " ")
+	if where != "" {
+		text = fmt.Sprintf("%s: %s", oneLine(where), text)
+	}
 	if p.Detail != "" {
 		text += ": " + oneLine(strings.ReplaceAll(strings.TrimSpace(p.Detail), "\n", "; "))
 	}

@@ -25,13 +25,15 @@ const (
 	problemMetadata   = "metadata"               // extended attributes that could not be read
 	problemUnverified = "unverified"             // a database that only its application can read
 	problemHeldUp     = "held_up"                // a database whose writers could not commit for longer than they should
+	problemUnready    = "not_held"               // what should hold the application still did not
+	problemHook       = "hook"                   // what should let it go on did not
 	problemIntegrity  = "integrity"              // a database whose check could not be passed for sure
 )
 
 const problemJSON = layout.ProblemJSON // a JSON file that does not parse
 
 // incomplete are the kinds that mean something is not in the snapshot that should be.
-var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true, problemLocked: true}
+var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true, problemLocked: true, problemUnready: true}
 
 // whyUnread returns the kind of problem of something that could not be read.
 func whyUnread(err error) string {

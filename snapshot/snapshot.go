@@ -83,6 +83,12 @@ type Options struct {
 	Target Target
 	Stored func(a *manifest.Archive) error // told of each archive once it is stored; see archive.Options
 
+	// Before is called before any source is looked at, and After once the last of them was read, or the capture has failed: as soon as
+	// whoever was asked by Before to hold still may go on. failed is why there is no snapshot, if so. What they return is a problem of the
+	// snapshot, of kind not_held, which makes it incomplete, and hook. After is called if Before was, with a context that does not end.
+	Before func(ctx context.Context) error
+	After  func(ctx context.Context, failed error) error
+
 	Avoid []string // directories that are never captured: the stores themselves
 	// How long a database may be pinned, and by how much its log may grow meanwhile, whatever the reason; beyond that the capture fails
 	// with a *PinLimitError. 0 means DefaultMaxPin and DefaultMaxWALGrowth.
@@ -140,17 +146,8 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 	if t.pool, err = archive.NewPool(archive.PoolOptions{Workers: t.opts.Workers}); err != nil {
 		return nil, err
 	}
-	if err := t.open(sources); err != nil {
-		return nil, err
-	}
 	defer t.close()
-	if err := t.pin(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.capture(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.check(); err != nil {
+	if err := t.read(ctx, sources); err != nil {
 		return nil, err
 	}
 	head, err := t.assemble(ctx)
@@ -172,6 +169,35 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 		res.NextBase = t.writeBase(t.opts.NextBase, id, head, stored)
 	}
 	return res, nil
+}
+
+// read captures the sources, while those who have to hold still do.
+func (t *take) read(ctx context.Context, sources []Source) (err error) {
+	if t.opts.After != nil {
+		defer func() {
+			if failed := t.opts.After(context.WithoutCancel(ctx), err); failed != nil {
+				t.problems.add(problemHook, "", "", failed)
+			}
+		}()
+	}
+	if t.opts.Before != nil {
+		if err := t.opts.Before(ctx); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			t.problems.add(problemUnready, "", "", err)
+		}
+	}
+	if err := t.open(sources); err != nil {
+		return err
+	}
+	if err := t.pin(ctx); err != nil {
+		return err
+	}
+	if err := t.capture(ctx); err != nil {
+		return err
+	}
+	return t.check()
 }
 
 // take is one capture of all sources.

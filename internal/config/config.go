@@ -33,6 +33,7 @@ type Config struct {
 	Remotes []Remote `yaml:"remotes,omitempty" json:"remotes,omitempty"`
 	Local   Local    `yaml:"local" json:"local"`
 	Limits  Limits   `yaml:"limits,omitempty" json:"limits,omitzero"`
+	Hooks   Hooks    `yaml:"hooks,omitempty" json:"hooks,omitzero"`
 	Drill   Drill    `yaml:"drill,omitempty" json:"drill,omitzero"`
 
 	File string `yaml:"-" json:"-"` // where it was read from; "" when there was no file

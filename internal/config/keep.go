@@ -135,6 +135,7 @@ func (l Local) MarshalYAML() (any, error) {
 		Keep         any      `yaml:"keep"`
 		SpoolMax     Size     `yaml:"spool_max,omitempty"`
 		MaxPin       Duration `yaml:"max_pin,omitempty"`
+		MaxBlock     Duration `yaml:"max_block,omitempty"`
 		MaxWALGrowth Size     `yaml:"max_wal_growth,omitempty"`
-	}{l.Dir, keep, l.SpoolMax, l.MaxPin, l.MaxWALGrowth}, nil
+	}{l.Dir, keep, l.SpoolMax, l.MaxPin, l.MaxBlock, l.MaxWALGrowth}, nil
 }
