@@ -51,16 +51,29 @@ func (m *machine) path(name string) string { return filepath.Join(m.dir, name) }
 // run runs lifeboat, which must end with an exit code, and returns what it wrote to standard output.
 func (m *machine) run(code int, args ...string) []byte {
 	m.t.Helper()
+	got, stdout, stderr := m.exec(args)
+	if got != code {
+		m.t.Fatalf("lifeboat %q: exit code %d, want %d\n%s%s", args, got, code, stdout, stderr)
+	}
+	return stdout
+}
+
+// try runs lifeboat, and returns its exit code and all that it wrote.
+func (m *machine) try(args ...string) (code int, said string) {
+	m.t.Helper()
+	code, stdout, stderr := m.exec(args)
+	return code, string(stdout) + string(stderr)
+}
+
+func (m *machine) exec(args []string) (code int, stdout, stderr []byte) {
+	m.t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(), "HOME="+m.dir, "STATE_DIRECTORY="+m.path("state"), "TZ=UTC")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && !errors.As(err, new(*exec.ExitError)) {
 		m.t.Fatal(err)
 	}
-	if got := cmd.ProcessState.ExitCode(); got != code {
-		m.t.Fatalf("lifeboat %q: exit code %d, want %d\n%s%s", args, got, code, &stdout, &stderr)
-	}
-	return stdout.Bytes()
+	return cmd.ProcessState.ExitCode(), out.Bytes(), errs.Bytes()
 }
