@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -23,6 +24,7 @@ var tableOf = map[string]string{
 	"manifest.Omission": "omission", "manifest.Consistency": "consistency", "manifest.Source": "source", "manifest.Table": "table",
 	"manifest.Stats": "stats", "manifest.archivesLine": "first line", "manifest.fileLine": "line", "manifest.mapLine": "second line",
 	"manifest.SQLite": "sqlite", "manifest.Archive": "archive",
+	"drill.Record": "record", "drill.Link": "earlier", "drill.Phase": "phase", "drill.Checks": "checks", "drill.Finding": "finding",
 }
 
 // Every field that the program writes is in the table of its object, in its order, with its type, and needed when the program always writes it;
@@ -30,9 +32,9 @@ var tableOf = map[string]string{
 func TestTablesAreThoseOfTheCode(t *testing.T) {
 	spec := readSpecification(t)
 	found := map[string]bool{}
-	for _, dir := range []string{"manifest", "internal/layout"} {
-		for name, fields := range jsonStructs(t, filepath.Join("../..", filepath.FromSlash(dir))) {
-			name = filepath.Base(dir) + "." + name
+	for _, source := range []string{"manifest/*.go", "internal/layout/*.go", "drill/record.go"} {
+		for name, fields := range jsonStructs(t, filepath.Join("../..", filepath.FromSlash(source))) {
+			name = path.Base(path.Dir(source)) + "." + name
 			table, ok := tableOf[name]
 			if !ok {
 				t.Errorf("%s is written as JSON, and this test does not know where docs/format.md has it", name)
@@ -91,12 +93,13 @@ func (s *specification) kind(typ string) string {
 
 // kindInGo is kind of a type in the program.
 func kindInGo(typ string) string {
-	switch typ = strings.TrimPrefix(typ, "*"); typ {
+	typ = strings.TrimPrefix(strings.TrimPrefix(typ, "*"), "manifest.")
+	switch typ {
 	case "int", "int64", "uint32", "float64":
 		return "integer"
 	case "bool":
 		return "true or false"
-	case "string", "[]byte", "Hash", "Stamp", "Timestamp", "octal", "time.Time", "Kind", "State", "Level", "SourceType", "FileType":
+	case "string", "[]byte", "Hash", "Stamp", "Timestamp", "octal", "time.Time", "Kind", "State", "Level", "SourceType", "FileType", "Result", "Mode":
 		return "string"
 	case "wireExtents", "wireMaps", "Index":
 		return "list"
@@ -113,12 +116,12 @@ type goField struct {
 	always   bool
 }
 
-// jsonStructs returns the structs of a package that have JSON keys, read from its source, since some are its own.
-func jsonStructs(t *testing.T, dir string) map[string][]goField {
+// jsonStructs returns the structs in some files that have JSON keys, read from the source, since some are a package's own.
+func jsonStructs(t *testing.T, pattern string) map[string][]goField {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("%s: no source (%v)", dir, err)
+		t.Fatalf("%s: no source (%v)", pattern, err)
 	}
 	structs := map[string][]goField{}
 	for _, name := range files {

@@ -39,6 +39,7 @@ var goldens = []struct {
 	{name: "odd"},
 	{name: "kinds"},
 	{name: "growing"},
+	{name: "drilled"},
 }
 
 // The golden stores are never written again. Whoever changes one breaks the promise that format 1 is frozen.
