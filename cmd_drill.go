@@ -18,6 +18,7 @@ import (
 	"lifeboat/internal/durable"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/localstore"
 	"lifeboat/manifest"
 )
 
@@ -255,6 +256,7 @@ func (s *session) keepEvidence(ctx context.Context, r *drillReport, p *place) er
 		}
 	}
 	if err == nil {
+		s.rememberDrill(ctx, p, name)
 		return nil
 	}
 	r.Evidence.Error = err.Error()
@@ -264,6 +266,30 @@ func (s *session) keepEvidence(ctx context.Context, r *drillReport, p *place) er
 	}
 	s.warn("the evidence could not be stored at %s, so nothing will tell of this drill; --evidence FILE keeps it elsewhere: %s", p.url, explain(err))
 	return nil
+}
+
+// rememberDrill notes in the local store, if there is one and nobody has it, which evidence is the newest: without that, nobody would miss it.
+func (s *session) rememberDrill(ctx context.Context, p *place, name layout.Drill) {
+	cfg, err := s.config(nil)
+	if err != nil || p.name == "local" {
+		return
+	}
+	dir, _, err := s.localDir(cfg)
+	if err != nil {
+		return // there is none
+	}
+	local, err := localstore.Open(ctx, dir)
+	if err != nil {
+		return
+	}
+	held, err := localstore.Lock(ctx, dir, "lifeboat drill", 0)
+	if err == nil {
+		err = local.RememberDrill(p.url, name.Name())
+		held.Release()
+	}
+	if err != nil {
+		s.detail("this drill is not remembered here: %v", err)
+	}
 }
 
 func (s *session) printDrill(r *drillReport, how drilling) {

@@ -14,8 +14,9 @@ import (
 )
 
 const listHelp = `Lists what the local store and the remotes have, oldest first. STORED is what a
-snapshot has added to its store. What latest passes over is explained. A
-manifest that cannot be read makes its snapshot unreadable, and hides no other.
+snapshot has added to its store, PROVEN when a drill has brought it back last.
+What latest passes over is explained. A manifest that cannot be read makes its
+snapshot unreadable, and hides no other.
 
    lifeboat list --remote s3://bucket/app
    lifeboat list --json | jq -r '.snapshots[-1].stamp'
@@ -39,7 +40,8 @@ type listing struct {
 	Host        string         `json:"host,omitempty"`
 	Places      []string       `json:"places"`           // names
 	Pinned      bool           `json:"pinned,omitempty"` // at one of them
-	Note        string         `json:"note,omitempty"`   // why latest does not mean it
+	Proven      *proof         `json:"proven,omitempty"`
+	Note        string         `json:"note,omitempty"` // why latest does not mean it
 }
 
 // list shows every snapshot of every place.
@@ -49,14 +51,14 @@ func list(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pinned := s.pinned(ctx, catalog)
+	pinned, proofs := s.pinned(ctx, catalog), s.proofs(ctx, answered(places, catalog))
 	listings := []listing{}
 	for _, id := range catalog.IDs {
 		l, err := s.describe(ctx, catalog, id, places)
 		if err != nil {
 			return err
 		}
-		l.Pinned = pinned[id]
+		l.Pinned, l.Proven = pinned[id], proofs[id.Stamp]
 		listings = append(listings, l)
 	}
 	remotes, err := s.remoteStates(ctx, places, catalog)
@@ -89,6 +91,16 @@ func (s *session) pinned(ctx context.Context, catalog *layout.Catalog) map[manif
 		maps.Copy(all, pins)
 	}
 	return all
+}
+
+// answered returns the places that could be listed.
+func answered(places []*place, c *layout.Catalog) (list []*place) {
+	for _, p := range places {
+		if slices.Contains(c.Answered, p.Store) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 func (s *session) describe(ctx context.Context, catalog *layout.Catalog, id manifest.ID, places []*place) (listing, error) {
@@ -134,7 +146,7 @@ func (s *session) printListings(listings []listing, places []*place) {
 		s.print("there are no snapshots in %s", strings.Join(urls(places), " and "))
 		return
 	}
-	rows := [][]string{{"STAMP", "AGE", "FILES", "SIZE", "STORED", "STATE", "WHERE"}}
+	rows := [][]string{{"STAMP", "AGE", "FILES", "SIZE", "STORED", "STATE", "PROVEN", "WHERE"}}
 	for _, l := range listings {
 		state := l.State
 		if l.Kind != "" && l.Kind != manifest.Backup {
@@ -143,7 +155,11 @@ func (s *session) printListings(listings []listing, places []*place) {
 		if l.Pinned {
 			state += ", pinned"
 		}
-		rows = append(rows, []string{string(l.Stamp), age(l.Age), fmt.Sprint(l.Files), size(l.Bytes), size(l.StoredBytes), state, strings.Join(l.Places, ", ")})
+		proven := "never"
+		if l.Proven != nil {
+			proven = age(l.Proven.Age) + " ago"
+		}
+		rows = append(rows, []string{string(l.Stamp), age(l.Age), fmt.Sprint(l.Files), size(l.Bytes), size(l.StoredBytes), state, proven, strings.Join(l.Places, ", ")})
 	}
 	for _, line := range table(rows, s.width(s.out), "FILES", "STORED", "SIZE", "AGE") {
 		s.print("%s", line)

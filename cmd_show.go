@@ -37,15 +37,17 @@ func show(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s.printSnapshot(snap, has)
+	proven := s.proofs(c.Context, has)[snap.ID.Stamp]
+	s.printSnapshot(snap, has, proven)
 	return s.document(struct {
 		ID     string         `json:"id"`
 		Places []placeName    `json:"places"`
+		Proven *proof         `json:"proven,omitempty"`
 		Head   *manifest.Head `json:"head"`
-	}{snap.ID.String(), namesOf(has), snap.Head})
+	}{snap.ID.String(), namesOf(has), proven, snap.Head})
 }
 
-func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
+func (s *session) printSnapshot(snap *layout.Snapshot, has []*place, proven *proof) {
 	h := snap.Head
 	row := func(what, format string, args ...any) { s.print("%-11s "+format, append([]any{what}, args...)...) }
 	row("snapshot", "%s", snap.ID)
@@ -59,6 +61,7 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place) {
 	}
 	row("finished", "%s, after %s", h.Finished.Local().Format(time.DateTime), wholeSeconds(h.Stats.Seconds))
 	row("where", "%s", strings.Join(urls(has), "\n            "))
+	row("proven", "%s", proven.ago())
 	for _, src := range h.Sources {
 		row("source", "%s: %s %s, %s in %s, %s", src.Name, src.Type, oneLine(src.Root), size(src.Bytes), entries(src.Files), src.Consistency)
 	}

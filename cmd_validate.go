@@ -34,7 +34,8 @@ seven groups, which are the same every time, so that seven runs read all; 5% or
 500MiB as many as that, chosen anew each time. Files and databases are checked
 when everything is read, and only then.
 
-The marker and the recovery programs of each store are looked at too.
+The marker of each store, its recovery programs and the evidence of drills are
+looked at too.
 Everything that is wrong is listed, with the files that it touches. With
 --repair, what another place has whole is stored again where it is missing or
 damaged, in the local store too, and checked once more.
@@ -279,6 +280,9 @@ func (s *session) validateStores(ctx context.Context, catalog *layout.Catalog, p
 		} else if local != nil {
 			var err error
 			if opts.ID, err = local.Known(p.url); err != nil {
+				return nil, err
+			}
+			if opts.Evidence, err = local.LastDrill(p.url); err != nil {
 				return nil, err
 			}
 		}

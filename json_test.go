@@ -78,6 +78,7 @@ var documents = []struct {
 		w.write("foreign/recover.sh", "echo not the one\n")
 	}},
 	{name: "drill", args: "drill --remote bucket --app app --evidence evidence.json"},
+	{name: "list.proven", args: "list --remote bucket"},
 	{name: "drill.failed", args: "drill --remote bucket --app app --no-scratch --assert assert.yaml", code: 5, setup: func(w *world) {
 		w.write("assert.yaml", "assert:\n  - {file: app/nosuch}\n  - {exec: [./nosuch]}\n")
 	}},

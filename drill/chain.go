@@ -73,9 +73,9 @@ type Break struct {
 	Detail  string
 }
 
-// CheckChain reads all evidence of a store and reports records that are damaged, or missing though another names them. That the newest are
-// missing shows only to who remembers them.
-func CheckChain(ctx context.Context, store layout.Store) (breaks []Break, err error) {
+// CheckChain reads all evidence of a store and reports records that are damaged, or missing though another names them. That the newest is
+// missing shows only to who remembers it: last is the name of one that must be there, or "".
+func CheckChain(ctx context.Context, store layout.Store, last string) (breaks []Break, err error) {
 	list, err := store.Drills(ctx)
 	if err != nil {
 		return nil, err
@@ -110,6 +110,9 @@ func CheckChain(ctx context.Context, store layout.Store) (breaks []Break, err er
 				there[p.Name] = true // which is said once
 			}
 		}
+	}
+	if last != "" && !there[last] {
+		breaks = append(breaks, Break{last, true, "it is not in the store; this machine made it with its last drill"})
 	}
 	return breaks, nil
 }

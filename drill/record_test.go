@@ -121,7 +121,7 @@ func TestChain(t *testing.T) {
 		return s, append(names, d, store(t, s, at)) // by a clock that is behind
 	}
 	s, names := fill()
-	if breaks, err := drill.CheckChain(t.Context(), s); err != nil || len(breaks) > 0 {
+	if breaks, err := drill.CheckChain(t.Context(), s, ""); err != nil || len(breaks) > 0 {
 		t.Fatalf("%+v (%v)", breaks, err)
 	}
 	last := names[len(names)-1]
@@ -137,17 +137,23 @@ func TestChain(t *testing.T) {
 		if err := s.Delete(t.Context(), d.Key()); err != nil {
 			t.Fatal(err)
 		}
-		breaks, err := drill.CheckChain(t.Context(), s)
+		breaks, err := drill.CheckChain(t.Context(), s, "")
 		if err != nil || len(breaks) == 0 || breaks[0].Name != d.Name() || !breaks[0].Missing {
 			t.Errorf("record %d was removed: %+v (%v)", i, breaks, err)
 		}
+	}
+	if err := s.Delete(t.Context(), last.Key()); err != nil {
+		t.Fatal(err)
+	}
+	if breaks, err := drill.CheckChain(t.Context(), s, last.Name()); err != nil || len(breaks) != 1 || breaks[0].Name != last.Name() || !breaks[0].Missing {
+		t.Errorf("the newest was removed: %+v (%v)", breaks, err)
 	}
 	for i, d := range names {
 		s, _ := fill()
 		if err := s.PutDrill(t.Context(), d, []byte("{}\n")); err != nil {
 			t.Fatal(err)
 		}
-		breaks, err := drill.CheckChain(t.Context(), s)
+		breaks, err := drill.CheckChain(t.Context(), s, "")
 		if err != nil || len(breaks) != 1 || breaks[0].Name != d.Name() || breaks[0].Missing {
 			t.Errorf("record %d was changed: %+v (%v)", i, breaks, err)
 		}

@@ -20,6 +20,7 @@ type knownRemote struct {
 	ID      string  `json:"id,omitempty"` // in its marker
 	Refuses refuses `json:"refuses,omitzero"`
 	Contact Contact `json:"contact,omitzero"`
+	Drill   string  `json:"drill,omitempty"` // name of the evidence of the last drill of it
 }
 
 // Contact is how it went with a remote, backup by backup.
@@ -56,7 +57,7 @@ func (s *Store) Known(url string) (string, error) {
 func (s *Store) Remember(url, id string) error {
 	return s.note(url, func(k knownRemote) knownRemote {
 		if k.ID != "" && k.ID != id {
-			k.Refuses, k.Contact = refuses{}, Contact{}
+			k.Refuses, k.Contact, k.Drill = refuses{}, Contact{}, ""
 		}
 		k.ID = id
 		return k
@@ -83,6 +84,21 @@ func (s *Store) Missed(url string, now time.Time) error {
 		if k.Contact.Away.IsZero() {
 			k.Contact.Away = now.UTC().Truncate(time.Second)
 		}
+		return k
+	})
+}
+
+// LastDrill returns the name of the evidence of the last drill that was made from here of the remote at url, or "".
+func (s *Store) LastDrill(url string) (string, error) {
+	remotes, err := known.read(s)
+	return remotes[url].Drill, err
+}
+
+// RememberDrill notes the evidence of a drill of the remote at url: that the newest is taken away shows nowhere else. The caller holds the lock of
+// the store.
+func (s *Store) RememberDrill(url, name string) error {
+	return s.note(url, func(k knownRemote) knownRemote {
+		k.Drill = name
 		return k
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"lifeboat/drill"
 	"lifeboat/internal/layout"
 	"lifeboat/manifest"
 )
@@ -20,6 +21,9 @@ const (
 	MarkerForeign Code = "marker_foreign" // it is that of another application or another store
 	KitMissing    Code = "recovery_kit_missing"
 	KitForeign    Code = "recovery_kit_foreign" // it is not what lifeboat writes
+
+	EvidenceMissing Code = "evidence_missing" // a record of a drill that another record names, or this machine has made
+	EvidenceDamaged Code = "evidence_damaged"
 )
 
 // A StoreReport is what was found about a store itself.
@@ -34,11 +38,13 @@ type StoreOptions struct {
 	App string        // of the marker; "" when nothing names it
 	ID  string        // of the marker, where this machine has used the store before; else ""
 	Kit []layout.File // the recovery kit
+
+	Evidence string // name of the record of the last drill that this machine has made of the store; "" when there was none
 	// Released reports whether a file is that of an earlier release of lifeboat, which is as good.
 	Released func(name string, sum manifest.Hash) bool
 }
 
-// CheckStore compares the marker and the recovery kit of a store with what they should be. What is in the kit is shown to nobody and never run.
+// CheckStore compares the marker, the recovery kit and the evidence of drills of a store with what they should be. What is in the kit is shown to nobody and never run.
 //
 // The marker carries no digest. A byte of it that is flipped is found when the marker is then no marker, or when it names another application, or
 // an ID that this machine knows to be another; not in the time of its creation, nor in an ID that nobody remembers. Nothing is decided by either.
@@ -52,7 +58,11 @@ func CheckStore(ctx context.Context, store layout.Store, opts StoreOptions) (*St
 	if err != nil {
 		return nil, err
 	}
-	r.Findings = append(append(r.Findings, marker...), kit...)
+	evidence, err := checkEvidence(ctx, store, opts.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	r.Findings = append(append(append(r.Findings, marker...), kit...), evidence...)
 	r.OK = len(r.Findings) == 0
 	return r, nil
 }
@@ -79,6 +89,22 @@ func checkMarker(ctx context.Context, store layout.Store, opts StoreOptions) ([]
 		return wrong(MarkerForeign, "its id is %s; at the last backup from here it was %s", m.ID, opts.ID)
 	}
 	return nil, nil
+}
+
+// checkEvidence looks whether the records of drills are all there, and what their writers made of them.
+func checkEvidence(ctx context.Context, store layout.Store, last string) (found []Finding, err error) {
+	breaks, err := drill.CheckChain(ctx, store, last)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range breaks {
+		code := EvidenceDamaged
+		if b.Missing {
+			code = EvidenceMissing
+		}
+		found = append(found, Finding{Code: code, Object: "drills/" + b.Name, Detail: b.Detail})
+	}
+	return found, nil
 }
 
 func checkKit(ctx context.Context, store layout.Store, opts StoreOptions) (found []Finding, err error) {
