@@ -30,6 +30,8 @@ type Base struct {
 	Head *manifest.Head
 	// Archives are those that the files of the snapshot use, or its tables.
 	Archives []BaseArchive
+	// Scale divides the sizes that LeanOn goes by, for a simulation on data that is so many times smaller than what is meant; 0 means 1.
+	Scale int64
 
 	file     *os.File
 	sections []section
@@ -73,7 +75,8 @@ type origin struct {
 type section struct {
 	Source  string    `json:"source"`
 	Origin  int       `json:"origin,omitempty"`
-	ReadAll time.Time `json:"read_all"` // when every byte of it was last read; zero if that is not known
+	ReadAll time.Time `json:"read_all"`          // when every byte of it was last read; zero if that is not known
+	Changed int64     `json:"changed,omitempty"` // what its content takes in the store that was new, but for what was stored again; 0 also if that is not known
 	Off     int64     `json:"off"`
 	Len     int64     `json:"len"`
 

@@ -9,52 +9,44 @@ import (
 // simulation: docs/decisions/0071.
 const (
 	leastAlive   = 0.40     // of an archive; under it, what lives in it is stored again
-	againOfNew   = 0.75     // how much is stored again for that at most, of what the snapshot before stored
-	leastAgain   = 64 << 20 // or so many bytes, if that is more
 	sameSizeMost = 16       // archives of one source and one size class; with more, they are stored again as one
+	againOfNew   = 0.70     // how much is stored again at most for both, as it is stored, of the content that was new in the snapshot before
+	leastAgain   = 64 << 20 // or so many bytes, if that is more
 )
 
 // sizeClasses are the sizes up to which archives count as small, in bytes.
 var sizeClasses = []int64{128 << 10, 1 << 20, 8 << 20}
 
 // LeanOn decides which archives of the base may be leaned on: those that are present, but for some of which little lives and for small ones of
-// which there are many. What lives in the others is stored again.
+// which there are many. What lives in the others is stored again. See Scale.
 func (b *Base) LeanOn(present func(*BaseArchive) bool) {
 	for i := range b.Archives {
 		b.usable[i] = present(&b.Archives[i])
 	}
-	b.leaveThin()
-	b.leaveSmall()
+	changed := int64(0)
+	for _, s := range b.sections {
+		changed += s.Changed
+	}
+	left := max(leastAgain/b.scale(), int64(againOfNew*float64(changed)))
+	left -= b.leaveSmall()
+	b.leaveThin(left)
 }
 
-// leaveThin leaves archives of which little lives, the thinnest first.
-func (b *Base) leaveThin() {
-	alive := func(i int) float64 { return float64(b.Archives[i].Alive) / float64(max(1, b.Archives[i].Data)) }
-	var thin []int
-	for i := range b.Archives {
-		if b.usable[i] && alive(i) < leastAlive {
-			thin = append(thin, i)
-		}
-	}
-	slices.SortStableFunc(thin, func(i, j int) int { return cmp.Compare(alive(i), alive(j)) })
-	left := max(leastAgain, int64(againOfNew*float64(b.Head.Stats.NewBytes)))
-	for _, i := range thin {
-		if left -= b.Archives[i].Alive; left < 0 {
-			return
-		}
-		b.usable[i] = false
-	}
-}
+// alive is the part of an archive that the snapshot uses.
+func (a *BaseArchive) alive() float64 { return float64(a.Alive) / float64(max(1, a.Data)) }
 
-// leaveSmall leaves small archives that have become many.
-func (b *Base) leaveSmall() {
+// living is how many bytes that part takes in the store, about.
+func (a *BaseArchive) living() int64 { return int64(a.alive() * float64(a.Size)) }
+
+// leaveSmall leaves small archives that have become many, and returns how much lives in them.
+func (b *Base) leaveSmall() (alive int64) {
 	type class struct {
 		source string
 		size   int
 	}
 	members := map[class][]int{}
 	for i := range b.Archives {
-		size, _ := slices.BinarySearch(sizeClasses, b.Archives[i].Size)
+		size, _ := slices.BinarySearch(sizeClasses, b.Archives[i].Size*b.scale())
 		if b.usable[i] && size < len(sizeClasses) {
 			c := class{b.Archives[i].Source, size}
 			members[c] = append(members[c], i)
@@ -66,6 +58,29 @@ func (b *Base) leaveSmall() {
 		}
 		for _, i := range list {
 			b.usable[i] = false
+			alive += b.Archives[i].living()
 		}
 	}
+	return alive
 }
+
+// leaveThin leaves archives of which little lives, the thinnest first, but no more than left bytes.
+func (b *Base) leaveThin(left int64) {
+	alive := func(i int) float64 { return b.Archives[i].alive() }
+	var thin []int
+	for i := range b.Archives {
+		if b.usable[i] && alive(i) < leastAlive {
+			thin = append(thin, i)
+		}
+	}
+	slices.SortStableFunc(thin, func(i, j int) int { return cmp.Compare(alive(i), alive(j)) })
+	for _, i := range thin {
+		if left -= b.Archives[i].living(); left < 0 {
+			return
+		}
+		b.usable[i] = false
+	}
+}
+
+// scale is Scale, or 1.
+func (b *Base) scale() int64 { return max(1, b.Scale) }

@@ -22,7 +22,7 @@ func (t *take) writeBase(out io.Writer, id manifest.ID, head *manifest.Head, sto
 	w.origin(origin{Name: id.String(), Manifest: stored, head: head})
 	for _, c := range t.captured {
 		name := c.names()
-		w.begin(section{Source: c.Source.Name, ReadAll: t.readAll(c.Source.Name)})
+		w.begin(section{Source: c.Source.Name, ReadAll: t.readAll(c.Source.Name), Changed: c.changed()})
 		for r, err := range c.draft.records() {
 			if err == nil {
 				err = w.add(r, name)
@@ -68,6 +68,16 @@ func (t *take) carryOn(w *baseWriter) error {
 		}
 	}
 	return nil
+}
+
+// changed returns how many bytes the content takes in the store that was new, about: archives have it together with what was stored again.
+func (c *capture) changed() int64 {
+	var data, size int64
+	for _, a := range c.writer.Archives() {
+		data += a.Data
+		size += a.Size
+	}
+	return int64(float64(size) * float64(data-c.again) / float64(max(1, data)))
 }
 
 // A baseWriter writes a base.

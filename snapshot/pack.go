@@ -51,6 +51,7 @@ type packer struct {
 	base  *cursor // what the content is compared with, chunk by chunk; nil for nothing
 	moved *cursor // the file that it may have been under another name, in the place of base; nil for none
 
+	segment int    // the longest, in bytes: no longer than an archive is to be
 	seg     []byte // new bytes that are not packed yet
 	sums    []archive.ChunkSum
 	segOff  int64     // where the first of them lies in the file
@@ -69,8 +70,12 @@ type stretch struct {
 }
 
 func newPacker(c *capture) *packer {
+	segment := archive.MaxSegment
+	if limit := c.t.opts.ArchiveLimit; limit > 0 {
+		segment = int(min(limit, archive.MaxSegment))
+	}
 	return &packer{c: c, digest: sha256.New(), base: c.t.opts.Base.cursor(c.Source.Name),
-		seg: make([]byte, 0, archive.MaxSegment), extents: extents{draft: c.draft}}
+		segment: segment, seg: make([]byte, 0, archive.MaxSegment), extents: extents{draft: c.draft}}
 }
 
 func (p *packer) take(it item) error {
@@ -271,7 +276,10 @@ func (p *packer) one(b []byte) error {
 		p.memory.add(sum, at)
 		return p.place(at, sum)
 	}
-	if len(p.seg)+len(b) > archive.MaxSegment {
+	if was == sum {
+		p.c.again += n
+	}
+	if len(p.seg)+len(b) > p.segment {
 		if err := p.flush(); err != nil {
 			return err
 		}

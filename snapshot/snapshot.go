@@ -237,6 +237,7 @@ type capture struct {
 	draft    *draft
 	seen     instants
 	line     manifest.Source
+	again    int64 // bytes that are stored again, since the archives that the base has them in are left or absent
 	err      error // why there is nothing of the source, if so
 }
 
