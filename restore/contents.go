@@ -26,9 +26,19 @@ import (
 
 const (
 	defaultConcurrency = 4
-	batchSize          = 1 << 15 // extents that are planned at once; one that is a file of its own takes most, some 700 bytes
-	checkers           = 2       // files that are read back or checked at once
+	checkers           = 2 // files that are read back or checked at once
 )
+
+// What is planned at once is bounded by the memory that it takes, in bytes, not by how much it is: the more of a file that lies scattered over many
+// archives is planned at once, the fewer archives are come back to. 24 MiB are some 35,000 files, or 1.5 GiB in extents of a page.
+const (
+	planMemory = 24 << 20
+	fileMemory = 700 // of a file, with its line
+	jobMemory  = 64  // of an extent, with what its list has room for
+)
+
+// lineMemory is what the extents and maps in a line take.
+func lineMemory(f *manifest.File) int64 { return int64(48*len(f.Extents) + 80*len(f.Maps)) }
 
 // A layer lays down a snapshot below a root.
 type layer struct {
@@ -59,6 +69,9 @@ type layer struct {
 func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, p *plan, res *Result) *layer {
 	if opts.Concurrency <= 0 {
 		opts.Concurrency = defaultConcurrency
+	}
+	if opts.memory == 0 {
+		opts.memory = planMemory
 	}
 	early := map[string]bool{}
 	for _, heir := range p.heirs {
@@ -199,6 +212,7 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 	if f.Size == 0 {
 		l.complete(out)
 	}
+	l.batch.memory += fileMemory + lineMemory(f)
 	at := int64(0)
 	for e, err := range l.snap.Extents(ctx, f) {
 		if err != nil {
@@ -210,7 +224,7 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 			l.complete(out)
 		}
 		at += e.Len
-		if l.batch.jobs == batchSize {
+		if l.batch.memory >= l.opts.memory {
 			if err := l.run(ctx); err != nil {
 				return err
 			}
@@ -264,7 +278,7 @@ func (l *layer) create(out *output) error {
 type batch struct {
 	byArchive map[manifest.Hash][]job
 	order     []manifest.Hash // of first use
-	jobs      int
+	memory    int64           // bytes, about
 }
 
 // A job puts one extent into a file.
@@ -281,7 +295,7 @@ func (b *batch) add(e manifest.Extent, out *output, at int64) {
 		b.order = append(b.order, e.Archive)
 	}
 	b.byArchive[e.Archive] = append(b.byArchive[e.Archive], job{archive.Range{Off: e.Off, Len: e.Len}, out, at})
-	b.jobs++
+	b.memory += jobMemory
 }
 
 // run fetches the batch.

@@ -8,7 +8,7 @@
 // setuid, setgid and the like are left out unless they are asked for.
 //
 // Archives are fetched side by side, each by one ranged request where that can be, whatever order the files need them in: an
-// extent is written where it belongs as it arrives. Memory is bounded by the batch of extents that is planned at once.
+// extent is written where it belongs as it arrives. Memory is bounded by what is planned at once.
 package restore
 
 import (
@@ -36,6 +36,8 @@ type Options struct {
 	Owner              Owner    // default OwnerAuto
 	Concurrency        int      // archives that are fetched at once; 0 means 4
 	Meter              *progress.Meter
+
+	memory int64 // that a plan may take, in bytes; 0 means planMemory
 
 	reuse func(path string) string // where a file of the snapshot may lie on this machine already; "" when nowhere
 }
