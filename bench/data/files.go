@@ -3,7 +3,6 @@ package data
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -47,8 +46,7 @@ func Small(dir string) error {
 	if err := emptyDirectory(dir); err != nil {
 		return err
 	}
-	rnd := random(partSmall, 0)
-	txt := newText(rnd)
+	r := NewRecorder(0)
 	for i := range smallFiles {
 		sub := filepath.Join(dir, fmt.Sprintf("%02x", i%smallDirectories), fmt.Sprintf("%02x", i/smallDirectories%64))
 		if i < smallDirectories*64 {
@@ -56,8 +54,7 @@ func Small(dir string) error {
 				return err
 			}
 		}
-		size := 1024 + int(19*1024*math.Pow(rnd.Float64(), 2.7)) // half of them under 4 KiB
-		if err := os.WriteFile(filepath.Join(sub, fmt.Sprintf("record_%06d.json", i)), records(rnd, txt, size), 0o644); err != nil {
+		if err := r.Write(filepath.Join(sub, fmt.Sprintf("record_%06d.json", i))); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,28 @@ const (
 
 // Mutate changes 1 % of the messages and embeddings of a database that App or Big made, and appends 1 %.
 // What it changes depends on the database alone, so that repeating it gives another day's change.
-func Mutate(path string, where Where) (err error) {
+func Mutate(path string, where Where) error {
+	return Change{Where: where, Rows: 100, Append: 100}.Apply(path)
+}
+
+// A Change is what an application does to its database between two snapshots.
+type Change struct {
+	Where  Where
+	Rows   int // one message and one embedding in so many gets another content; 0 for none
+	Append int // and one is appended for so many that there are; 0 for none
+	Seed   int // of changes one after the other they are 0, 1, 2, ..., so that none is like another, and shares of rows add up to whole ones
+}
+
+// share returns one in of n, or none if that is 0.
+func (c Change) share(n, of int) int {
+	if of == 0 {
+		return 0
+	}
+	return n*(c.Seed+1)/of - n*c.Seed/of
+}
+
+// Apply changes a database that App or Big made.
+func (c Change) Apply(path string) (err error) {
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
@@ -33,14 +54,14 @@ func Mutate(path string, where Where) (err error) {
 	}
 	part := uint64(partScatter)
 	oldest := func(newest int) int { return 1 }
-	if where == Recent {
+	if c.Where == Recent {
 		part = partRecent
 		oldest = func(newest int) int { return newest - newest/50 + 1 }
 	}
-	rnd := random(part, uint64(messages))
+	rnd := random(part, uint64(messages)+uint64(c.Seed)<<32)
 	txt := newText(rnd)
 	return commit(db, func(tx *sql.Tx) error {
-		for _, id := range sample(rnd, oldest(messages), messages, messages/100) {
+		for _, id := range sample(rnd, oldest(messages), messages, c.share(messages, c.Rows)) {
 			var size int
 			if err := tx.QueryRow(`SELECT length(body) FROM messages WHERE id=?`, id).Scan(&size); err != nil {
 				return err
@@ -49,12 +70,12 @@ func Mutate(path string, where Where) (err error) {
 				return err
 			}
 		}
-		for _, id := range sample(rnd, oldest(embeddings), embeddings, embeddings/100) {
+		for _, id := range sample(rnd, oldest(embeddings), embeddings, c.share(embeddings, c.Rows)) {
 			if _, err := tx.Exec(`UPDATE embeddings SET vec=? WHERE id=?`, appendVector(nil, rnd), id); err != nil {
 				return err
 			}
 		}
-		return appendMessages(tx, rnd, txt, messages+1, messages+messages/100)
+		return appendMessages(tx, rnd, txt, messages+1, messages+c.share(messages, c.Append))
 	})
 }
 
