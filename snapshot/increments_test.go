@@ -5,6 +5,7 @@ package snapshot_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -146,7 +147,8 @@ func TestIncrementsOfLargeFiles(t *testing.T) {
 	for step := range 8 {
 		c.lost = step == 2 || step == 6
 		changed := int64(0)
-		for name, size := range names {
+		for _, name := range slices.Sorted(maps.Keys(names)) { // the same at each run
+			size := names[name]
 			f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
