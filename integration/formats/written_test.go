@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ func TestWhatIsWrittenKeepsTheTables(t *testing.T) {
 	if err := os.Link(m.path("data/big.txt"), m.path("data/again.txt")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("big.txt", m.path("data/link")); err != nil {
+	if err := os.Symlink("big.txt", m.path("data/link")); err != nil && runtime.GOOS != "windows" { // where few users may make one
 		t.Fatal(err)
 	}
 	db := sampleDatabase(t, m.path("app.sqlite"))
