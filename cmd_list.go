@@ -47,6 +47,7 @@ type listing struct {
 // list shows every snapshot of every place.
 func list(s *session, c *cli.Context) error {
 	ctx := c.Context
+	s.kept = s.keeper()
 	places, catalog, partial, err := s.everywhere(ctx)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func list(s *session, c *cli.Context) error {
 func (s *session) pinned(ctx context.Context, catalog *layout.Catalog) map[manifest.ID]bool {
 	all := map[manifest.ID]bool{}
 	for _, store := range catalog.Answered {
-		pins, err := store.Pins(ctx)
+		pins, err := catalog.Pins(ctx, store)
 		if err != nil {
 			s.warn("what is pinned at %s is not known: %s", store, explain(err))
 		}

@@ -45,6 +45,7 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 		return nil, nil, context.Cause(ctx)
 	}
 	if c != nil {
+		c.Kept = s.kept
 		newer := newerStores(ctx, c)
 		if len(newer) > 0 { // what is in them may not be what it seems to be
 			there = slices.DeleteFunc(there, func(p *place) bool { return newer[p.Store] != nil })
@@ -57,6 +58,7 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 		}
 	}
 	if c != nil {
+		c.Kept = s.kept
 		failed = append(failed, noStores(ctx, c, there)...)
 	}
 	if c == nil || len(c.IDs) == 0 && len(failed) > 0 {
@@ -72,7 +74,7 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 func newerStores(ctx context.Context, c *layout.Catalog) map[layout.Store]error {
 	newer := map[layout.Store]error{}
 	for _, store := range c.Answered {
-		if _, err := store.Marker(ctx); errors.As(err, new(*manifest.FormatError)) {
+		if _, err := c.Marker(ctx, store); errors.As(err, new(*manifest.FormatError)) {
 			newer[store] = err
 		}
 	}
@@ -93,7 +95,7 @@ func noStores(ctx context.Context, c *layout.Catalog, places []*place) (failed [
 		if has[p.Store] || !slices.Contains(c.Answered, p.Store) {
 			continue
 		}
-		if _, err := p.Marker(ctx); errors.Is(err, fs.ErrNotExist) {
+		if _, err := c.Marker(ctx, p.Store); errors.Is(err, fs.ErrNotExist) {
 			failed = append(failed, noStore("is the name right? lifeboat backup makes a new store", "there is no store at %s", p.url))
 		}
 	}

@@ -184,7 +184,7 @@ func (s *session) behind(ctx context.Context, local *localstore.Store, p *place,
 	if newerThan(lacks, c.Complete) == len(lacks) {
 		return len(lacks), nil
 	}
-	removed, err := p.Removed(ctx)
+	removed, err := catalog.Removed(ctx, p.Store)
 	if err != nil {
 		return len(lacks), nil // what it may have too many is no reason to fail
 	}

@@ -16,7 +16,9 @@ import (
 
 	"lifeboat/integration/miniotest"
 	"lifeboat/internal/environ"
+	"lifeboat/internal/layout"
 	"lifeboat/internal/snaptest"
+	"lifeboat/remote"
 )
 
 // A week is a machine that is backed up each day to two remotes, by a clock of its own.
@@ -187,4 +189,98 @@ remotes:
 			w.run(0, nil, "validate", "--all", "--read-data", "--store", "none", "--remote", "s3://"+bucket+"/b")
 		})
 	}
+}
+
+// A listing of a bucket is one request, and a small one for the marker and for each snapshot that was not read before, here or on the machine
+// without a local store.
+func TestListRequests(t *testing.T) {
+	proxy := miniotest.Start(t).Proxy(t)
+	bucket := proxy.Bucket(t)
+	w := newWeek(t, proxy, bucket, "app: app\nsources: [{path: app}]\nlocal: {keep: 1}\nremotes: [{url: \"s3://%s/a\", name: a}]\n#%s\n")
+	const days = 4
+	for n := range days {
+		w.quiet(n)
+	}
+	w.run(0, nil, "pin", "latest")
+	count := func(args ...string) (lists, gets, others int) {
+		t.Helper()
+		proxy.Reset()
+		l, _ := w.list(0, args...)
+		if len(l.Snapshots) < days || !l.Snapshots[days-1].Pinned || l.Remotes[0].Behind != 0 {
+			t.Errorf("list %s: %+v", args, l)
+		}
+		for _, r := range proxy.Requests() {
+			switch {
+			case r.Method == http.MethodGet && r.Query.Get("list-type") == "2":
+				lists++
+				if after := r.Query.Get("start-after"); after != "a/lifeboat." {
+					t.Errorf("a listing after %q: of archives, too?", after)
+				}
+			case r.Method == http.MethodGet && r.Received < 10_000:
+				gets++
+			default:
+				others++
+				t.Errorf("list %s asks for %s", args, r)
+			}
+		}
+		return lists, gets, others
+	}
+	for _, test := range []struct {
+		name string
+		args []string
+		want [3]int
+	}{
+		{"the first time", nil, [3]int{1, 1 + days - 1, 0}}, // the newest is here
+		{"the second time", nil, [3]int{1, 0, 0}},
+		{"without a local store", []string{"--store", "none"}, [3]int{1, 1 + days, 0}},
+		{"without a local store, the second time", []string{"--store", "none"}, [3]int{1, 0, 0}},
+	} {
+		if lists, gets, others := count(test.args...); [3]int{lists, gets, others} != test.want {
+			t.Errorf("%s: %d listings, %d small reads, %d others, want %d", test.name, lists, gets, others, test.want)
+		}
+	}
+	w.quiet(days)
+	w.run(0, nil, "pin", "latest")
+	if lists, gets, _ := count("--store", "none"); lists != 1 || gets != 1 {
+		t.Errorf("with one more: %d listings, %d small reads", lists, gets)
+	}
+
+	// What was kept and is damaged is read again; what the bucket lists in another size is not taken for what it was.
+	kept, _ := filepath.Glob(filepath.Join(w.dir, ".cache", "lifeboat", "*"))
+	if len(kept) != days+2 {
+		t.Fatalf("%d things are kept", len(kept))
+	}
+	for _, path := range kept {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[len(data)/2] ^= 0x40
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lists, gets, _ := count("--store", "none"); lists != 1 || gets != days+2 {
+		t.Errorf("with everything damaged: %d listings, %d small reads", lists, gets)
+	}
+	l, _ := w.list(0, "--store", "none")
+	key := "a/manifests/" + l.Snapshots[1].ID + ".json.zst"
+	store, err := remote.Open(t.Context(), remote.Config{URL: "s3://" + bucket, Getenv: func(name string) string { return w.env[name] }})
+	if err == nil {
+		err = layout.Store{Store: store}.PutSmall(t.Context(), key, []byte("cut"), remote.PutOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, _ := w.list(0, "--store", "none"); l.Snapshots[1].State != "unreadable" {
+		t.Errorf("a manifest that was cut: %+v", l.Snapshots[1])
+	}
+}
+
+// quiet is a day on which next to nothing changes.
+func (w *week) quiet(n int) {
+	w.t.Helper()
+	w.now = w.now.Add(24 * time.Hour)
+	w.write("app/one", fmt.Sprint(n))
+	w.run(0, nil, "backup")
 }

@@ -14,6 +14,7 @@ import (
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/environ"
+	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 )
 
@@ -25,6 +26,7 @@ type session struct {
 	now func() time.Time
 
 	scratch scratch
+	kept    layout.Keeper // of what was read before; nil where everything is to be read
 	limits  *limits       // nil until the configuration is read
 	keep    time.Duration // for how long a restore in place can be undone
 }

@@ -14,10 +14,23 @@ import (
 // List asks page by page. A page that fails for a passing reason is asked for again, from the last
 // key that was yielded.
 func (s *s3Store) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return s.list(ctx, prefix, "")
+}
+
+// ListAfter yields the objects whose key sorts after a text, as List does. So what comes late in a bucket is listed without what comes first.
+func (s *s3Store) ListAfter(ctx context.Context, after string) iter.Seq2[Info, error] {
+	return s.list(ctx, "", after)
+}
+
+func (s *s3Store) list(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		err := checkListPrefix(prefix)
 		if err == nil {
 			l := listing{store: s, ctx: ctx, prefix: s.prefix + prefix, yield: yield}
+			if after != "" {
+				l.after = s.prefix + after
+				l.last = l.after
+			}
 			err = s.try(ctx, l.run)
 		}
 		if err != nil {
@@ -33,7 +46,8 @@ type listing struct {
 	ctx    context.Context
 	prefix string // with the store's
 	yield  func(Info, error) bool
-	last   string // name of the last object that was seen
+	after  string // names up to this are not wanted; "" means that all are
+	last   string // name of the last object that was seen, or after
 }
 
 // run lists what comes after l.last.
@@ -50,6 +64,9 @@ func (l *listing) run() error {
 	for o := range objects {
 		if o.Err != nil {
 			return listingError(o.Err)
+		}
+		if l.last == l.after && o.Key <= l.after && strings.HasPrefix(o.Key, l.prefix) {
+			continue // the server does not know start-after
 		}
 		if err := l.check(o.Key); err != nil {
 			return err

@@ -65,3 +65,24 @@ func (e Env) TempDir() string {
 	}
 	return os.TempDir()
 }
+
+// CacheDir returns the user's directory for what can be made again, or "" when the environment names none: $XDG_CACHE_HOME or ~/.cache,
+// on macOS ~/Library/Caches, on Windows %LOCALAPPDATA%.
+func (e Env) CacheDir() string {
+	below := func(dir string, names ...string) string {
+		if dir == "" {
+			return ""
+		}
+		return filepath.Join(append([]string{dir}, names...)...)
+	}
+	switch e.OS {
+	case "windows":
+		return below(e.AbsVar("LOCALAPPDATA"), "cache")
+	case "darwin":
+		return below(e.Home(), "Library", "Caches")
+	}
+	if dir := e.AbsVar("XDG_CACHE_HOME"); dir != "" {
+		return dir
+	}
+	return below(e.Home(), ".cache")
+}

@@ -2,7 +2,6 @@ package layout
 
 import (
 	"context"
-	"strings"
 
 	"lifeboat/manifest"
 	"lifeboat/remote"
@@ -29,7 +28,7 @@ func (s Store) Pins(ctx context.Context) (map[manifest.ID]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if id, err := manifest.ParseID(strings.TrimPrefix(info.Key, pinsPrefix)); err == nil {
+		if id, ok := pinOf(info); ok {
 			pins[id] = true
 		}
 	}

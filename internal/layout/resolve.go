@@ -19,6 +19,17 @@ type Catalog struct {
 	where    map[manifest.ID][]int // indexes into places, in order
 	IDs      []manifest.ID         // oldest first
 	Answered []Store               // the places that could be listed
+	glances  map[Store]*glance     // of those
+
+	// Kept has heads and markers that were read before, from places that are not on this machine. It is nil where everything is to be read,
+	// as by whoever wants to know whether it is whole.
+	Kept Keeper
+}
+
+// A Keeper keeps small things that do not change, by name. What it returns is what was put there, or nil.
+type Keeper interface {
+	Get(name string) []byte
+	Put(name string, data []byte)
 }
 
 // maxFuture is how far ahead of the clock a stamp may be before the snapshot is taken to be from the future.
@@ -27,16 +38,17 @@ const maxFuture = 15 * time.Minute
 // List reads the catalog of places. A place that cannot be listed is reported in the error; the catalog has
 // what the others list. It is nil only if none could be listed.
 func List(ctx context.Context, places ...Store) (*Catalog, error) {
-	c := &Catalog{places: places, where: map[manifest.ID][]int{}}
+	c := &Catalog{places: places, where: map[manifest.ID][]int{}, glances: map[Store]*glance{}}
 	var errs []error
 	for i, p := range places {
-		entries, err := p.Snapshots(ctx)
+		g, err := p.glance(ctx)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		c.Answered = append(c.Answered, p)
-		for _, e := range entries {
+		c.glances[p] = g
+		for _, e := range g.snapshots {
 			if c.where[e.ID] == nil {
 				c.IDs = append(c.IDs, e.ID)
 			}
@@ -85,7 +97,7 @@ func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, err
 	var errs []error
 	places := c.Where(id)
 	for i, p := range places {
-		head, _, err := p.Manifest(Before(ctx, i, len(places)), id)
+		head, err := c.head(Before(ctx, i, len(places)), p, id)
 		if err == nil {
 			return head, nil
 		}
@@ -95,6 +107,27 @@ func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, err
 		return nil, fmt.Errorf("snapshot %s: %w", id, fs.ErrNotExist)
 	}
 	return nil, errors.Join(errs...)
+}
+
+// head reads the head of a snapshot from one place, or takes it from what was kept, if that is what its name says, and of the size that the place
+// lists.
+func (c *Catalog) head(ctx context.Context, p Store, id manifest.ID) (*manifest.Head, error) {
+	if c.Kept == nil || !c.glances[p].all {
+		head, _, err := p.Manifest(ctx, id)
+		return head, err
+	}
+	at := slices.IndexFunc(c.glances[p].snapshots, func(e Entry) bool { return e.ID == id })
+	name := "head " + id.String()
+	if stored := c.Kept.Get(name); stored != nil && int64(len(stored)) == c.glances[p].snapshots[at].Size {
+		if head, err := ParseManifest(id, stored); err == nil {
+			return head, nil
+		}
+	}
+	head, stored, err := p.Manifest(ctx, id)
+	if err == nil {
+		c.Kept.Put(name, stored)
+	}
+	return head, err
 }
 
 // Kinds of problems that others than the capture ask for.
