@@ -179,6 +179,11 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 	if err := s.healAfter(ctx, w, l.base, report, meter); err != nil {
 		return err
 	}
+	if report.NotLocal == "" {
+		if _, err := keepNeeds(ctx, s.keeper(), res.ID, s.limits.workers, w.local.Store); err != nil {
+			s.detail("what %s needs is not kept for a listing: %s", res.ID.Stamp, explain(err))
+		}
+	}
 	report.Seconds = s.now().Sub(began).Seconds()
 	stop()
 	s.tellRepaired(w)

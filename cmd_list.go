@@ -14,9 +14,12 @@ import (
 )
 
 const listHelp = `Lists what the local store and the remotes have, oldest first. STORED is what a
-snapshot has added to its store, PROVEN when a drill has brought it back last.
-What latest passes over is explained. A manifest that cannot be read makes its
-snapshot unreadable, and hides no other.
+snapshot has added to its store, FREES what removing it would free at the first
+remote that has it, or else here: what no other snapshot there needs, shown
+where it is known without asking, or with --frees. PROVEN is when a drill has
+brought it back last. What latest passes over is explained. A manifest that
+cannot be read makes its snapshot unreadable, and hides no other. Below, it says
+which remotes lack something, and since when.
 
    lifeboat list --remote s3://bucket/app
    lifeboat list --json | jq -r '.snapshots[-1].stamp'
@@ -41,7 +44,8 @@ type listing struct {
 	Places      []string       `json:"places"`           // names
 	Pinned      bool           `json:"pinned,omitempty"` // at one of them
 	Proven      *proof         `json:"proven,omitempty"`
-	Note        string         `json:"note,omitempty"` // why latest does not mean it
+	Frees       []freed        `json:"frees,omitempty"` // what removing it would free, where that is known
+	Note        string         `json:"note,omitempty"`  // why latest does not mean it
 }
 
 // list shows every snapshot of every place.
@@ -52,14 +56,18 @@ func list(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pinned, proofs := s.pinned(ctx, catalog), s.proofs(ctx, answered(places, catalog))
+	pinned, proofs := s.pinned(ctx, catalog), s.proofs(ctx, catalog, answered(places, catalog))
+	frees, err := s.frees(ctx, catalog, places, places)
+	if err != nil {
+		return err
+	}
 	listings := []listing{}
 	for _, id := range catalog.IDs {
 		l, err := s.describe(ctx, catalog, id, places)
 		if err != nil {
 			return err
 		}
-		l.Pinned, l.Proven = pinned[id], proofs[id.Stamp]
+		l.Pinned, l.Proven, l.Frees = pinned[id], proofs[id.Stamp], frees[id]
 		listings = append(listings, l)
 	}
 	remotes, err := s.remoteStates(ctx, places, catalog)
@@ -147,7 +155,8 @@ func (s *session) printListings(listings []listing, places []*place) {
 		s.print("there are no snapshots in %s", strings.Join(urls(places), " and "))
 		return
 	}
-	rows := [][]string{{"STAMP", "AGE", "FILES", "SIZE", "STORED", "STATE", "PROVEN", "WHERE"}}
+	rows := [][]string{{"STAMP", "AGE", "FILES", "SIZE", "STORED", "FREES", "STATE", "PROVEN", "WHERE"}}
+	spare := []string{"FILES", "STORED", "FREES", "SIZE", "AGE"}
 	for _, l := range listings {
 		state := l.State
 		if l.Kind != "" && l.Kind != manifest.Backup {
@@ -160,9 +169,13 @@ func (s *session) printListings(listings []listing, places []*place) {
 		if l.Proven != nil {
 			proven = age(l.Proven.Age) + " ago"
 		}
-		rows = append(rows, []string{string(l.Stamp), age(l.Age), fmt.Sprint(l.Files), size(l.Bytes), size(l.StoredBytes), state, proven, strings.Join(l.Places, ", ")})
+		rows = append(rows, []string{string(l.Stamp), age(l.Age), fmt.Sprint(l.Files), size(l.Bytes), size(l.StoredBytes), l.frees(), state, proven, strings.Join(l.Places, ", ")})
 	}
-	for _, line := range table(rows, s.width(s.out), "FILES", "STORED", "SIZE", "AGE") {
+	if !slices.ContainsFunc(listings, func(l listing) bool { return l.Frees != nil }) {
+		rows = without(rows, "FREES")
+		spare = slices.DeleteFunc(spare, func(head string) bool { return head == "FREES" })
+	}
+	for _, line := range table(rows, s.width(s.out), spare...) {
 		s.print("%s", line)
 	}
 	for _, l := range listings {
@@ -170,4 +183,20 @@ func (s *session) printListings(listings []listing, places []*place) {
 			s.note("latest passes over %s: %s", l.Stamp, printable(l.Note))
 		}
 	}
+}
+
+// frees is what removing a snapshot would free, in the table: at the first remote that has it, or else here.
+func (l *listing) frees() string {
+	place := ""
+	for _, name := range l.Places {
+		if place == "" || place == "local" || place == safetyName {
+			place = name
+		}
+	}
+	for _, f := range l.Frees {
+		if f.Place == place {
+			return size(f.Bytes)
+		}
+	}
+	return "?"
 }

@@ -17,6 +17,8 @@ the beginning of one. latest passes over what is incomplete or corrupt.`
 const showHelp = `Tells what is known of a snapshot: its sources, how consistent they are, what
 could not be captured, and where it is. Without SNAPSHOT, of the latest.
 
+What removing it would free is what no other snapshot of that place needs.
+
    lifeboat show
    lifeboat show latest@2006-01-02 --remote s3://bucket/app -v
 
@@ -33,21 +35,27 @@ func show(s *session, c *cli.Context) error {
 	if c.NArg() == 1 {
 		ref = c.Args().First()
 	}
-	snap, has, err := s.find(c.Context, ref)
+	list, err := s.findAll(c.Context, ref)
 	if err != nil {
 		return err
 	}
-	proven := s.proofs(c.Context, has)[snap.ID.Stamp]
-	s.printSnapshot(snap, has, proven)
+	found := list[0]
+	proven := s.proofs(c.Context, found.catalog, found.has)[found.ID.Stamp]
+	frees, err := s.frees(c.Context, found.catalog, found.places, found.has)
+	if err != nil {
+		return err
+	}
+	s.printSnapshot(found.Snapshot, found.has, proven, frees[found.ID])
 	return s.document(struct {
 		ID     string         `json:"id"`
 		Places []placeName    `json:"places"`
 		Proven *proof         `json:"proven,omitempty"`
+		Frees  []freed        `json:"frees,omitempty"`
 		Head   *manifest.Head `json:"head"`
-	}{snap.ID.String(), namesOf(has), proven, snap.Head})
+	}{found.ID.String(), namesOf(found.has), proven, frees[found.ID], found.Head})
 }
 
-func (s *session) printSnapshot(snap *layout.Snapshot, has []*place, proven *proof) {
+func (s *session) printSnapshot(snap *layout.Snapshot, has []*place, proven *proof, frees []freed) {
 	h := snap.Head
 	row := func(what, format string, args ...any) { s.print("%-11s "+format, append([]any{what}, args...)...) }
 	row("snapshot", "%s", snap.ID)
@@ -58,6 +66,12 @@ func (s *session) printSnapshot(snap *layout.Snapshot, has []*place, proven *pro
 	row("stored", "%s", describeStored(h.Stats))
 	if needs, shared := needed(h); shared > 0 {
 		row("needs", "%s in %s, of which earlier snapshots stored %s", size(needs), count(h.Archives.Count+int64(len(h.Roots)), "archive"), size(shared))
+	}
+	switch {
+	case len(frees) > 0:
+		row("frees", "%s", describeFreed(frees))
+	default:
+		row("frees", "not known without reading the tables of every snapshot there; --frees does")
 	}
 	row("finished", "%s, after %s", h.Finished.Local().Format(time.DateTime), wholeSeconds(h.Stats.Seconds))
 	row("where", "%s", strings.Join(urls(has), "\n            "))
@@ -92,4 +106,17 @@ func needed(h *manifest.Head) (all, shared int64) {
 		return all, 0
 	}
 	return all, max(0, all-h.Stats.StoredBytes)
+}
+
+// describeFreed says what removing a snapshot would free.
+func describeFreed(frees []freed) string {
+	var list []string
+	for _, f := range frees {
+		where := " at " + f.Place
+		if f.Place == "local" {
+			where = " in the local store"
+		}
+		list = append(list, size(f.Bytes)+where)
+	}
+	return strings.Join(list, ", ") + ", if it were removed"
 }

@@ -62,11 +62,19 @@ func (w *wire) world(t *testing.T) *wireWorld {
 	}
 	x.tree = snaptest.Walk(t, filepath.Join(x.dir, "app"))
 	x.env = map[string]string{"HOME": x.dir, "STATE_DIRECTORY": filepath.Join(x.dir, "store"), "TMPDIR": filepath.Join(x.dir, "tmp")}
-	for _, v := range w.proxy.Env() {
+	for _, v := range w.proxyEnv() {
 		name, value, _ := strings.Cut(v, "=")
 		x.env[name] = value
 	}
 	return x
+}
+
+// proxyEnv is what leads to the server; nothing where there is none.
+func (w *wire) proxyEnv() []string {
+	if w.proxy == nil {
+		return nil
+	}
+	return w.proxy.Env()
 }
 
 // run runs a command in this process.

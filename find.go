@@ -168,6 +168,9 @@ func (s *session) find(ctx context.Context, text string) (*layout.Snapshot, []*p
 type foundSnapshot struct {
 	*layout.Snapshot
 	has []*place
+
+	places  []*place // all
+	catalog *layout.Catalog
 }
 
 // findAll opens the snapshots that references name, each wherever it is.
@@ -194,7 +197,7 @@ func (s *session) findAll(ctx context.Context, texts ...string) (list []foundSna
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, foundSnapshot{snap, has})
+		list = append(list, foundSnapshot{snap, has, places, c})
 	}
 	return list, nil
 }

@@ -277,7 +277,7 @@ var (
 	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "freed_bytes", "later_bytes", "user", "group", "mode",
 		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
 	comeAndGo     = []string{"ms", "skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
-	volatilePaths = []string{".record.fetched", ".record.phases[].bytes", ".record.host", ".recovery.bytes", ".pushed[].bytes", ".copied[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
+	volatilePaths = []string{".record.fetched", ".record.phases[].bytes", ".record.host", ".recovery.bytes", ".pushed[].bytes", ".copied[].bytes", ".frees[].bytes", ".snapshots[].frees[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
 		".reports[].findings[].detail", ".reports[].findings[].place", ".reports[].read.bytes", ".reports[].read.of_bytes"}
 	volatileText = []struct {
 		pattern *regexp.Regexp

@@ -234,6 +234,8 @@ func TestListRequests(t *testing.T) {
 		{"the second time", nil, [3]int{1, 0, 0}},
 		{"without a local store", []string{"--store", "none"}, [3]int{1, 1 + days, 0}},
 		{"without a local store, the second time", []string{"--store", "none"}, [3]int{1, 0, 0}},
+		{"with --frees", []string{"--store", "none", "--frees"}, [3]int{1, 2 * days, 0}}, // each head, and its table of archives
+		{"with --frees, the second time", []string{"--store", "none", "--frees"}, [3]int{1, 0, 0}},
 	} {
 		if lists, gets, others := count(test.args...); [3]int{lists, gets, others} != test.want {
 			t.Errorf("%s: %d listings, %d small reads, %d others, want %d", test.name, lists, gets, others, test.want)
@@ -247,7 +249,7 @@ func TestListRequests(t *testing.T) {
 
 	// What was kept and is damaged is read again; what the bucket lists in another size is not taken for what it was.
 	kept, _ := filepath.Glob(filepath.Join(w.dir, ".cache", "lifeboat", "*"))
-	if len(kept) != days+2 {
+	if len(kept) != 2*days+2 {
 		t.Fatalf("%d things are kept", len(kept))
 	}
 	for _, path := range kept {

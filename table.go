@@ -14,10 +14,7 @@ func table(rows [][]string, width int, spare ...string) (lines []string) {
 		if width == 0 || widest(rows) <= width {
 			break
 		}
-		at := slices.Index(rows[0], head)
-		for i := range rows {
-			rows[i] = slices.Delete(slices.Clone(rows[i]), at, at+1)
-		}
+		rows = without(rows, head)
 	}
 	columns := columnWidths(rows)
 	for _, row := range rows {
@@ -32,6 +29,15 @@ func table(rows [][]string, width int, spare ...string) (lines []string) {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// without returns the rows without one column. It changes those of rows.
+func without(rows [][]string, head string) [][]string {
+	at := slices.Index(rows[0], head)
+	for i := range rows {
+		rows[i] = slices.Delete(slices.Clone(rows[i]), at, at+1)
+	}
+	return rows
 }
 
 func columnWidths(rows [][]string) []int {
