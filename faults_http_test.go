@@ -150,7 +150,7 @@ func wireScenes() []wireScene {
 		}
 	}
 	nothing := func(*testing.T, *wireWorld) {}
-	return []wireScene{
+	scenes := []wireScene{
 		{"first backup", nothing, backup, inRemote, false},
 		{"later backup", func(t *testing.T, x *wireWorld) { x.must(t, backup(x)...); x.must(t, create(x)...) }, backup, inRemote, false},
 		{"push", func(t *testing.T, x *wireWorld) { x.must(t, create(x)...) }, func(x *wireWorld) []string {
@@ -163,6 +163,12 @@ func wireScenes() []wireScene {
 		{"validate", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("validate", "--read-data") }, nothing, true},
 		{"list", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("list") }, nothing, true},
 	}
+	if every, _ := everyRequest(); every { // else push and pull, of which it is made, are enough
+		scenes = append(scenes, wireScene{"copy", elsewhere, func(x *wireWorld) []string { return x.onlyRemote("copy", "--to", x.remote+"-copy") }, func(t *testing.T, x *wireWorld) {
+			x.back(t, "--app", "app", "--remote", x.remote+"-copy", "--store", filepath.Join(x.dir, "none"))
+		}, false})
+	}
+	return scenes
 }
 
 // wireFaults are the ways in which a request comes to harm.

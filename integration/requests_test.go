@@ -80,10 +80,17 @@ func TestRequestsStayBelowThePrefix(t *testing.T) {
 	}
 }
 
-// A push that is cut off goes on where it was: what is in the bucket is not sent again, and no snapshot is listed before all
+// A push or copy that is cut off goes on where it was: what is in the bucket is not sent again, and no snapshot is listed before all
 // of it is there.
 func TestCutPushResumes(t *testing.T) {
 	proxy := miniotest.Start(t).Proxy(t)
+	t.Run("push", func(t *testing.T) { cutAndResume(t, proxy, "push", "--remote") })
+	t.Run("copy", func(t *testing.T) { cutAndResume(t, proxy, "copy", "--to") })
+}
+
+func cutAndResume(t *testing.T, proxy *miniotest.Proxy, command, flag string) {
+	proxy.Reset()
+	defer proxy.Inject(nil)
 	bucket := proxy.Bucket(t)
 	remote := "s3://" + bucket + "/app"
 	app := filepath.Join(t.TempDir(), "app")
@@ -114,8 +121,8 @@ func TestCutPushResumes(t *testing.T) {
 			}
 		}
 	})
-	if out, errs, code := m.run("push", "--remote", remote, "--app", "app"); code != 14 {
-		t.Fatalf("a push that is refused: exit code %d\n%s%s", code, out, errs)
+	if out, errs, code := m.run(command, flag, remote, "--app", "app"); code != 14 {
+		t.Fatalf("a %s that is refused: exit code %d\n%s%s", command, code, out, errs)
 	}
 	var l struct{ Snapshots []struct{ Places []string } }
 	m.must(&l, "list", "--remote", remote, "--app", "app")
@@ -135,7 +142,7 @@ func TestCutPushResumes(t *testing.T) {
 	}
 	proxy.Inject(nil)
 	proxy.Reset()
-	m.must(nil, "push", "--remote", remote, "--app", "app")
+	m.must(nil, command, flag, remote, "--app", "app")
 	for _, r := range proxy.Requests() {
 		if r.Method == http.MethodPut && sent[r.Path] > 0 {
 			t.Errorf("%s was sent twice", r.Path)
