@@ -95,7 +95,7 @@ func (s *session) drillables(ctx context.Context, places []*place, c *layout.Cat
 		if d.catalog, err = layout.List(ctx, p.Store); err != nil {
 			return nil, err
 		}
-		if d.proven, err = provenAt(ctx, p); err != nil {
+		if d.proven, err = provenAt(ctx, d.catalog, p); err != nil {
 			return nil, err
 		}
 		for _, at := range d.proven {
@@ -108,8 +108,8 @@ func (s *session) drillables(ctx context.Context, places []*place, c *layout.Cat
 }
 
 // provenAt returns when each snapshot was proven last by a drill of a place.
-func provenAt(ctx context.Context, p *place) (map[manifest.Stamp]manifest.Stamp, error) {
-	drills, err := p.Drills(ctx)
+func provenAt(ctx context.Context, c *layout.Catalog, p *place) (map[manifest.Stamp]manifest.Stamp, error) {
+	drills, err := c.Drills(ctx, p.Store)
 	if err != nil {
 		return nil, err
 	}

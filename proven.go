@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"lifeboat/internal/layout"
 	"lifeboat/manifest"
 )
 
@@ -15,10 +16,10 @@ type proof struct {
 }
 
 // proofs returns the last proof of each snapshot. Where that cannot be found out, a warning says so.
-func (s *session) proofs(ctx context.Context, places []*place) map[manifest.Stamp]*proof {
+func (s *session) proofs(ctx context.Context, c *layout.Catalog, places []*place) map[manifest.Stamp]*proof {
 	all := map[manifest.Stamp]*proof{}
 	for _, p := range places {
-		proven, err := provenAt(ctx, p)
+		proven, err := provenAt(ctx, c, p)
 		if err != nil {
 			s.warn("what was proven at %s is not known: %s", p.url, explain(err))
 		}

@@ -213,7 +213,7 @@ func TestListRequests(t *testing.T) {
 			switch {
 			case r.Method == http.MethodGet && r.Query.Get("list-type") == "2":
 				lists++
-				if after := r.Query.Get("start-after"); after != "a/lifeboat." {
+				if after := r.Query.Get("start-after"); after != "a/archives0" {
 					t.Errorf("a listing after %q: of archives, too?", after)
 				}
 			case r.Method == http.MethodGet && r.Received < 10_000:

@@ -67,12 +67,22 @@ func (s Store) Drills(ctx context.Context) (list []Drill, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if d, err := ParseDrill(strings.TrimPrefix(info.Key, drillsPrefix)); err == nil {
+		if d, ok := drillOf(info); ok {
 			list = append(list, d)
 		}
 	}
 	slices.SortFunc(list, Drill.Compare)
 	return list, nil
+}
+
+// drillOf returns the evidence that an object is, by its name, if it is any.
+func drillOf(info remote.Info) (Drill, bool) {
+	name, below := strings.CutPrefix(info.Key, drillsPrefix)
+	if !below {
+		return Drill{}, false
+	}
+	d, err := ParseDrill(name)
+	return d, err == nil
 }
 
 // PutDrill stores evidence under the name that belongs to it.

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
 	"strings"
 
 	"lifeboat/manifest"
 	"lifeboat/remote"
 )
 
-// beforeMarker sorts after archives and evidence of drills, of which there are many, and before everything else that a store has.
-const beforeMarker = "lifeboat."
+// afterArchives sorts after archives, of which there are many, and before everything else that a store has but RECOVER.md.
+const afterArchives = "archives0"
 
 // tailLister is a store that can list from some name on.
 type tailLister interface {
@@ -27,6 +28,7 @@ type glance struct {
 	all     bool
 	removed []Entry
 	pins    map[manifest.ID]bool
+	drills  []Drill
 	marker  *remote.Info // nil if there is none
 }
 
@@ -38,7 +40,7 @@ func (s Store) glance(ctx context.Context) (*glance, error) {
 		return &glance{snapshots: entries}, err
 	}
 	g := &glance{all: true, pins: map[manifest.ID]bool{}}
-	for info, err := range tail.ListAfter(ctx, beforeMarker) {
+	for info, err := range tail.ListAfter(ctx, afterArchives) {
 		if err != nil {
 			return nil, err
 		}
@@ -48,10 +50,13 @@ func (s Store) glance(ctx context.Context) (*glance, error) {
 			g.removed = append(g.removed, e)
 		} else if id, ok := pinOf(info); ok {
 			g.pins[id] = true
+		} else if d, ok := drillOf(info); ok {
+			g.drills = append(g.drills, d)
 		} else if info.Key == MarkerKey {
 			g.marker = &info
 		}
 	}
+	slices.SortFunc(g.drills, Drill.Compare)
 	return g, nil
 }
 
@@ -79,6 +84,14 @@ func (c *Catalog) Removed(ctx context.Context, place Store) ([]Entry, error) {
 		return g.removed, nil
 	}
 	return place.Removed(ctx)
+}
+
+// Drills returns the evidence at one of the places that answered; see Store.Drills.
+func (c *Catalog) Drills(ctx context.Context, place Store) ([]Drill, error) {
+	if g := c.glances[place]; g != nil && g.all {
+		return g.drills, nil
+	}
+	return place.Drills(ctx)
 }
 
 // Marker reads the marker of one of the places that answered, or takes it from what was kept of it if it has not changed since. Errors are those of
