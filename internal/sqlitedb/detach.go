@@ -106,11 +106,17 @@ func (p *Pinned) moveTo(ctx context.Context, dir, path string) error {
 		return err
 	}
 	p.conn = nil
-	at, pages := p.at, p.pages
+	if p.probe != nil { // it would take locks on the database
+		err := p.probe.conn.Close()
+		if p.probe = nil; err != nil {
+			return err
+		}
+	}
+	at, since, until, pages := p.at, p.since, p.until, p.pages
 	if err := p.begin(ctx, path, "mode=ro&immutable=1", p.opt); err != nil {
 		return err
 	}
-	if p.at = at; p.pages != pages {
+	if p.at, p.since, p.until = at, since, until; p.pages != pages {
 		return fmt.Errorf("the copy has %d pages, not %d", p.pages, pages)
 	}
 	p.staged = dir
@@ -213,7 +219,7 @@ func (c *copying) slice(ctx context.Context, deadline time.Time) (done bool, err
 // again begins the next transaction.
 func (c *copying) again(ctx context.Context) error {
 	p := c.p
-	size, at := p.header.pageSize, p.at
+	size, at, since, until := p.header.pageSize, p.at, p.since, p.until
 	if err := p.resume(ctx); err != nil {
 		return err
 	}
@@ -222,7 +228,7 @@ func (c *copying) again(ctx context.Context) error {
 		return err
 	}
 	if version == c.version {
-		p.at = at // this is still that state
+		p.at, p.since, p.until = at, since, until // this is still that state
 		return nil
 	}
 	c.version, c.since, p.moved = version, 0, true

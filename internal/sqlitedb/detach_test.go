@@ -376,14 +376,15 @@ func TestDetachTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := 0
-		pins, together, err := sqlitedb.PinTogether(t.Context(), paths, sqlitedb.Options{Scratch: t.TempDir(), MaxBlock: onePage, Between: func() {
+		got, err := sqlitedb.PinTogether(t.Context(), paths, sqlitedb.TogetherOptions{Options: sqlitedb.Options{Scratch: t.TempDir(), MaxBlock: onePage}, Between: func(int) {
 			if n++; n == pages+5 && moved { // while the second is copied
 				a.do(more)
 			}
 		}})
-		if err != nil || !together {
-			t.Fatal(together, err)
+		if err != nil || !got.Proven {
+			t.Fatalf("%+v, %v", got, err)
 		}
+		pins := got.Pins
 		for i, p := range pins {
 			if err := p.Detach(t.Context()); err != nil {
 				t.Fatal(err)

@@ -15,6 +15,9 @@ var ErrNotDatabase = errors.New("not a SQLite database, or encrypted")
 // changed meanwhile. What was read is not one state and must be thrown away. Pinning it again will do.
 var ErrChanged = errors.New("the database was changed while it was read")
 
+// ErrNotLive is what Options.LiveOnly makes of a database that nobody has open, or that must be recovered first.
+var ErrNotLive = errors.New("nobody has the database open, or it must be recovered first")
+
 // A LockedError says that another process holds the database so that nobody else can read it: as
 // locking_mode=EXCLUSIVE does, or a transaction in a rollback mode that outlasted Options.Wait.
 type LockedError struct {

@@ -11,6 +11,11 @@ type header struct {
 	applicationID int32
 }
 
+// SaysWAL reports whether the first bytes of a database say that it is in WAL mode.
+func SaysWAL(header []byte) bool {
+	return len(header) > 19 && IsDatabase(header) && header[19] == walVersion
+}
+
 func parseHeader(page1 []byte) header {
 	if len(page1) < headerSize { // no pages at all
 		return header{journalMode: "delete"}

@@ -25,8 +25,14 @@ type Options struct {
 	// Between, if it is not nil, is called by Detach between two slices, when nobody is kept from anything.
 	Between func()
 
+	// LiveOnly leaves alone what nobody can begin a transaction on where it is: it is ErrNotLive, and nothing is copied and no rest waited for.
+	LiveOnly bool
+
 	watch bool // let current tell whether something was committed since
 }
+
+// defaultWait is how long a lock is waited for unless Options say otherwise.
+const defaultWait = 10 * time.Second
 
 // Pin begins a read transaction on the database at path, in the way that changes nothing there; a symbolic
 // link is followed.
@@ -36,7 +42,7 @@ type Options struct {
 // that what is left of it can be saved; QuickCheck tells. On failure nothing is left behind.
 func Pin(ctx context.Context, path string, opt Options) (*Pinned, error) {
 	if opt.Wait <= 0 {
-		opt.Wait = 10 * time.Second
+		opt.Wait = defaultWait
 	}
 	if opt.MaxBlock <= 0 {
 		opt.MaxBlock = DefaultMaxBlock
@@ -84,9 +90,13 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if opt.LiveOnly && way != live {
+		return nil, ErrNotLive
+	}
 	switch way {
 	case empty:
 		p.header, p.at = parseHeader(nil), time.Now()
+		p.since = p.at
 		return p, nil
 	case live:
 		err = p.openLive(ctx, opt)
@@ -94,6 +104,9 @@ func pin(ctx context.Context, path string, opt Options) (_ *Pinned, err error) {
 			return p, err
 		}
 		src.found = FoundHotJournal
+		if opt.LiveOnly {
+			return nil, ErrNotLive
+		}
 		fallthrough // a read-only connection may not play it back
 	case staged:
 		release()
@@ -123,6 +136,12 @@ func (p *Pinned) openLive(ctx context.Context, opt Options) error {
 	}
 	if now.dev != p.source.before.dev || now.ino != p.source.before.ino {
 		return errAgain // another file took its name before SQLite opened it
+	}
+	if p.probe != nil && p.source.found == FoundRollback && p.BlocksCommits() {
+		// What came before the pin is in it, and nobody can commit until it ends.
+		if p.probe.before, err = p.probe.version(ctx); err != nil {
+			return p.explain(err)
+		}
 	}
 	return nil
 }
@@ -205,6 +224,7 @@ func (p *Pinned) read(ctx context.Context, c *conn) error {
 	if err := c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno=1").Scan(&page1); err != nil {
 		return err
 	}
+	p.since, p.until = time.Now(), time.Time{}
 	p.header = parseHeader(page1)
 	return c.QueryRowContext(ctx, "PRAGMA main.page_count").Scan(&p.pages)
 }

@@ -1,6 +1,7 @@
 package sqlitedb
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,9 +20,11 @@ type Pinned struct {
 	header  header
 	pages   uint32
 	at      time.Time
-	wal     int64 // size of the -wal at the pin
-	damage  error // why the schema can't be read, or nil
-	longest int64 // bytes of a value at most; 0 for what SQLite allows
+	since   time.Time // when the state had been read for the first time
+	until   time.Time // when it was the newest still; zero if that was not asked
+	wal     int64     // size of the -wal at the pin
+	damage  error     // why the schema can't be read, or nil
+	longest int64     // bytes of a value at most; 0 for what SQLite allows
 
 	opt      Options       // of Pin, with defaults
 	heldFrom time.Time     // since when the database is locked, as far as others feel that
@@ -29,6 +32,14 @@ type Pinned struct {
 	slices   int           // see Slices
 	moved    bool          // see Moved
 	unbroken bool          // see Unbroken
+}
+
+// Path returns where the database is, without symbolic links; "" after Close.
+func (p *Pinned) Path() string {
+	if p.source == nil {
+		return ""
+	}
+	return p.source.path
 }
 
 // Pages returns how many pages the database has.
@@ -45,6 +56,22 @@ func (p *Pinned) JournalMode() string { return p.header.journalMode }
 
 // At returns the instant of the pin: every transaction that was committed before it can be seen, and none that was later. Detach may move it.
 func (p *Pinned) At() time.Time { return p.at }
+
+// Span returns from when to when the state that is pinned is known to have been the newest of the database: if nothing was proved, the instant of
+// the pin twice.
+func (p *Pinned) Span() (from, to time.Time) {
+	if p.until.IsZero() {
+		return p.at, p.at
+	}
+	return p.since, p.until
+}
+
+// Extend extends Span to the present, if it can be proved that nothing was committed since the pin. Anything else changes nothing.
+func (p *Pinned) Extend(ctx context.Context) {
+	if p.source != nil && p.slices == 0 {
+		_, _ = p.current(ctx)
+	}
+}
 
 // Is reports whether fi describes the file that was pinned.
 func (p *Pinned) Is(fi fs.FileInfo) bool {

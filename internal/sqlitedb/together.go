@@ -3,62 +3,149 @@ package sqlitedb
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
-// mostTries is how often PinTogether tries before it settles for less. Against a writer that never rests,
-// three tries are the usual.
+// mostTries is how often PinTogether tries before it settles for less, unless TogetherOptions say otherwise. Against a writer that never
+// rests, three tries are the usual.
 const mostTries = 50
 
-// PinTogether pins several databases and proves, if it can, that they are pinned at one instant: that there was
-// a moment at which every one of these states was the newest of its database. together says whether it could.
-// It locks nobody out to get there; databases that are committed to without a pause may defeat it.
-//
-// The pins are in the order of paths, and each must be closed. On failure none is left. Pins that keep writers from committing should be
-// detached, each in turn. They are still those of one instant unless one of them was moved: see Pinned.Moved.
-func PinTogether(ctx context.Context, paths []string, opt Options) (pins []*Pinned, together bool, err error) {
-	opt.watch = true
-	pins = make([]*Pinned, len(paths))
-	defer func() {
-		if err != nil {
-			for _, p := range pins {
-				if p != nil {
-					p.Close()
-				}
-			}
-			pins = nil
-		}
-	}()
-	for i, path := range paths {
-		if pins[i], err = Pin(ctx, path, opt); err != nil {
-			return pins, false, err
-		}
-	}
-	for range mostTries {
-		// All are pinned before the first is asked. Between these two lies the instant.
-		if together, err = allCurrent(ctx, pins); together || err != nil {
-			return pins, together, err
-		}
-		for i, path := range paths {
-			if pins[i].renew(ctx) == nil {
-				continue
-			}
-			pins[i].Close()
-			if pins[i], err = Pin(ctx, path, opt); err != nil {
-				return pins, false, err
-			}
-		}
-	}
-	return pins, false, nil
+// TogetherOptions say how PinTogether goes about it.
+type TogetherOptions struct {
+	Options
+	// Tries is how often a moment is looked for in which nothing was committed; 0 means 50, and less than 0 not once.
+	Tries int
+	// Barrier has the writers wait for a moment if there was none: see PinTogether.
+	Barrier bool
+	// Between, if it is not nil, is what Options.Between is to the database with this index.
+	Between func(i int)
+	// Pinned, if it is not nil, is called before each try, when all databases are pinned, and so is it under the barrier.
+	Pinned func()
 }
 
-func allCurrent(ctx context.Context, pins []*Pinned) (bool, error) {
-	for _, p := range pins {
-		if current, err := p.current(ctx); !current || err != nil {
+// Together are databases that were pinned together.
+type Together struct {
+	Pins   []*Pinned // in the order of their paths; nil for one that could not be pinned
+	Errs   []error   // why not; else nil
+	Proven bool      // there was a moment at which every one of these states was the newest of its database
+	// Locked is for how long nobody could commit to those in WAL mode, if the barrier was used.
+	Locked time.Duration
+	// NoBarrier is why it did not help, if it was used: no permission to lock a database (BarrierError), or somebody else had one locked for too long.
+	NoBarrier error
+
+	hot []int // those that were committed to lately
+}
+
+// PinTogether pins several databases, in this order, and proves, if it can, that they are pinned at one instant. Each pin must be closed, or all of them
+// with Close. Pins that keep writers from committing should come last, and be detached; they are still those of one instant unless one of them was
+// moved: see Pinned.Moved.
+//
+// First it locks nobody out. It pins all, and asks then whether nothing was committed to any of them since; between the last pin and the first
+// question lies the instant. Where something was, the pin is renewed, and all are asked again. Databases that are committed to without a pause may
+// defeat that.
+//
+// Then, with Barrier, it opens those in WAL mode for writing, begins in each a transaction that writes nothing (BEGIN IMMEDIATE), which keeps others
+// from beginning one, renews the pins, asks, and rolls back. Nothing is written to any file: the lock is one of those in the -shm, and as long as the pin is there,
+// the connection that goes is not the last one, which would checkpoint. In a rollback mode the pin itself does that. That nothing was committed is
+// asked all the same: what is proved does not depend on the locks. Nobody is made to wait for long: while it has the lock of one database, it waits for
+// that of another for a tenth of a second, and lets all go if that was not enough.
+//
+// Only when ctx ends is there an error, and nothing is left pinned.
+func PinTogether(ctx context.Context, paths []string, opt TogetherOptions) (*Together, error) {
+	opt.watch = true
+	t := &Together{Pins: make([]*Pinned, len(paths)), Errs: make([]error, len(paths))}
+	if err := t.run(ctx, paths, opt); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Together) run(ctx context.Context, paths []string, opt TogetherOptions) (err error) {
+	for i := range paths {
+		if err := t.pin(ctx, paths, i, opt); err != nil {
+			return err
+		}
+	}
+	tries := opt.Tries
+	if tries == 0 {
+		tries = mostTries
+	}
+	for range tries {
+		if t.Proven, err = t.settle(ctx, paths, opt); t.Proven || err != nil {
+			return err
+		}
+	}
+	if opt.Barrier {
+		t.NoBarrier = t.barrier(ctx, paths, opt)
+	}
+	return ctx.Err()
+}
+
+// Close closes all pins.
+func (t *Together) Close() {
+	for i, p := range t.Pins {
+		if p != nil {
+			p.Close()
+			t.Pins[i] = nil
+		}
+	}
+}
+
+// pin pins one of them, or notes why not.
+func (t *Together) pin(ctx context.Context, paths []string, i int, opt TogetherOptions) error {
+	one := opt.Options
+	if opt.Between != nil {
+		one.Between = func() { opt.Between(i) }
+	}
+	t.Pins[i], t.Errs[i] = Pin(ctx, paths[i], one)
+	return ctx.Err()
+}
+
+// settle reports whether the pins are those of one instant, and renews those that are not the newest any more.
+func (t *Together) settle(ctx context.Context, paths []string, opt TogetherOptions) (bool, error) {
+	if opt.Pinned != nil {
+		opt.Pinned()
+	}
+	// Those that were renewed just now come first, for with these it is a matter of time.
+	var moved []int
+	asked := make([]bool, len(paths))
+	ask := func(i int) {
+		p := t.Pins[i]
+		if p == nil || asked[i] {
+			return
+		}
+		asked[i] = true
+		switch current, err := p.current(ctx); {
+		case err != nil:
+			p.Close()
+			t.Pins[i], t.Errs[i] = nil, err
+		case !current:
+			moved = append(moved, i)
+		}
+	}
+	for _, i := range t.hot {
+		ask(i)
+	}
+	for i := range paths {
+		ask(i)
+	}
+	for _, i := range moved {
+		if t.Pins[i].renew(ctx) == nil {
+			continue
+		}
+		t.Pins[i].Close()
+		if err := t.pin(ctx, paths, i, opt); err != nil {
 			return false, err
 		}
 	}
-	return true, nil
+	for _, i := range moved {
+		if !slices.Contains(t.hot, i) {
+			t.hot = append(t.hot, i)
+		}
+	}
+	return len(moved) == 0, ctx.Err()
 }
 
 // A probe is a second connection, which sees what is committed after the pin.
@@ -87,8 +174,9 @@ func (p *probe) version(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// current reports whether nothing was committed since the pin.
+// current reports whether nothing was committed since the pin. If so, Span reaches until then.
 func (p *Pinned) current(ctx context.Context) (bool, error) {
+	now := time.Now()
 	err := p.verify()
 	switch {
 	case p.staged != "":
@@ -96,18 +184,27 @@ func (p *Pinned) current(ctx context.Context) (bool, error) {
 	case p.conn == nil:
 		err = guard{p.source.path: p.source.before}.check()
 	case p.probe != nil:
-		now, err := p.probe.version(ctx)
-		return now == p.probe.before, err
+		version, err := p.probe.version(ctx)
+		if err != nil || version != p.probe.before {
+			return false, err
+		}
+	case p.guard == nil:
+		return false, nil // nobody knows
 	}
 	if errors.Is(err, ErrChanged) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	p.until = now
+	return true, nil
 }
 
-// renew moves the pin of a live database to the present. It fails for any other, which must be pinned anew.
+// renew moves the pin of a live database to the present. It fails for any other, which must be pinned anew, and for one in a rollback mode, which may
+// be in another one as soon as its transaction ends.
 func (p *Pinned) renew(ctx context.Context) (err error) {
-	if p.probe == nil {
+	if p.probe == nil || p.BlocksCommits() {
 		return errAgain
 	}
 	if err := p.conn.exec(ctx, "ROLLBACK"); err != nil {
@@ -115,6 +212,9 @@ func (p *Pinned) renew(ctx context.Context) (err error) {
 	}
 	wal, err := stampOf(p.source.path + "-wal")
 	if err != nil {
+		return err
+	}
+	if p.looks, err = looksAt(p.source.path); err != nil {
 		return err
 	}
 	p.wal, p.heldFrom = wal.size, time.Now()

@@ -2,9 +2,12 @@ package sqlitedb_test
 
 import (
 	"bufio"
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,12 +82,12 @@ func TestPinTogether(t *testing.T) {
 			for round := range rounds {
 				// In turn, so that it does not happen to be the order in which they are written.
 				order := slices.Concat(paths[round%3:], paths[:round%3], []string{cold})
-				pins, together, err := sqlitedb.PinTogether(t.Context(), order, sqlitedb.Options{})
+				got, err := sqlitedb.PinTogether(t.Context(), order, sqlitedb.TogetherOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				count := map[string]int{}
-				for i, p := range pins {
+				for i, p := range got.Pins {
 					img := image(t, p)
 					if err := p.Close(); err != nil {
 						t.Fatal(err)
@@ -98,7 +101,7 @@ func TestPinTogether(t *testing.T) {
 					}
 				}
 				a, b, c := count[paths[0]], count[paths[1]], count[paths[2]]
-				if together {
+				if got.Proven {
 					proven++
 					if b > a || c > b || a-c > 1 {
 						t.Errorf("pinned at counts %d, %d and %d", a, b, c)
@@ -114,14 +117,20 @@ func TestPinTogether(t *testing.T) {
 	}
 }
 
-// One that can't be pinned leaves none of the others pinned.
+// One that can't be pinned is left out, and the others are at one instant. A context that ends leaves none pinned.
 func TestPinTogetherFails(t *testing.T) {
 	good := build(t, table)
-	pins, _, err := sqlitedb.PinTogether(t.Context(), []string{good, good + ".absent"}, sqlitedb.Options{})
-	if err == nil || pins != nil {
-		t.Errorf("%d pins, %v", len(pins), err)
+	got, err := sqlitedb.PinTogether(t.Context(), []string{good + ".absent", good}, sqlitedb.TogetherOptions{})
+	if err != nil || !got.Proven || got.Pins[0] != nil || !errors.Is(got.Errs[0], fs.ErrNotExist) || got.Pins[1] == nil || got.Errs[1] != nil {
+		t.Fatalf("%+v, %v", got, err)
 	}
-	if _, err := start(t, good).try("INSERT INTO t VALUES(1, 'not locked')"); err != nil {
+	got.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	got, err = sqlitedb.PinTogether(ctx, []string{good}, sqlitedb.TogetherOptions{Pinned: cancel})
+	if !errors.Is(err, context.Canceled) || got != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := start(t, good, "PRAGMA busy_timeout=0").try("INSERT INTO t VALUES(1, 'not locked')"); err != nil {
 		t.Error(err)
 	}
 }
@@ -135,11 +144,11 @@ func TestPinTogetherOfEverySituation(t *testing.T) {
 		age(t, filepath.Dir(path))
 		paths = append(paths, path)
 	}
-	pins, together, err := sqlitedb.PinTogether(t.Context(), paths, sqlitedb.Options{Scratch: t.TempDir()})
-	if err != nil || !together {
-		t.Fatalf("%v, %v", together, err)
+	got, err := sqlitedb.PinTogether(t.Context(), paths, sqlitedb.TogetherOptions{Options: sqlitedb.Options{Scratch: t.TempDir()}})
+	if err != nil || !got.Proven {
+		t.Fatalf("%+v, %v", got, err)
 	}
-	for i, p := range pins {
+	for i, p := range got.Pins {
 		if n := situations[i].rows; n != none {
 			equal(t, inspect(t, image(t, p), "SELECT count(*) FROM t WHERE v<>'spoilt'"), n)
 		}
