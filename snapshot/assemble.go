@@ -66,7 +66,7 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 	h := &manifest.Head{
 		Format: manifest.Format, App: t.opts.App, Kind: t.opts.Kind, Stamp: t.opts.Stamp, Finished: now.UTC(),
 		Tool: t.opts.Tool, Host: t.opts.Host, Previous: t.opts.Previous,
-		State: t.problems.state(), Problems: t.problems.sorted(), ProblemCount: t.problems.count, Omitted: t.omitted,
+		Omitted: t.omitted,
 	}
 	var together instants
 	for _, c := range t.captured {
@@ -78,6 +78,11 @@ func (t *take) head(stored []*manifest.Archive) *manifest.Head {
 		h.Stats.Bytes += s.Bytes
 	}
 	h.Consistency = together.consistency()
+	together.pinTime(0, t.barrier)
+	if h.Consistency.Level != manifest.Transactional && t.apart != nil {
+		t.apart()
+	}
+	h.State, h.Problems, h.ProblemCount = t.problems.state(), t.problems.sorted(), t.problems.count
 	for _, a := range stored {
 		h.Stats.NewBytes += a.Data
 		h.Stats.StoredBytes += a.Size

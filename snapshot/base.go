@@ -82,7 +82,18 @@ type section struct {
 
 	FirstsOff int64 `json:"firsts_off"` // where its files begin, ascending by sum; see first
 	Firsts    int64 `json:"firsts"`
+
+	Databases []baseDatabase `json:"databases,omitempty"` // at most maxDatabases
 }
+
+// A baseDatabase says where the records of a database begin in a section.
+type baseDatabase struct {
+	Path string `json:"path"`
+	Off  int64  `json:"off"`
+}
+
+// maxDatabases is how many databases of a source are listed; others are found only by their names or by reading their beginnings.
+const maxDatabases = 1 << 14
 
 // A baseMap is a map that lies in an archive.
 type baseMap struct {
@@ -229,6 +240,27 @@ func (b *Base) section(source string) (section, bool) {
 		}
 	}
 	return section{}, false
+}
+
+// databases returns where the records of the databases of a source begin, by their paths.
+func (b *Base) databases(source string) map[string]int64 {
+	s, _ := b.section(source)
+	list := make(map[string]int64, len(s.Databases))
+	for _, d := range s.Databases {
+		list[d.Path] = d.Off
+	}
+	return list
+}
+
+// database returns what is known of a database, or nil.
+func (b *Base) database(source, path string) (*known, error) {
+	s, _ := b.section(source)
+	for _, d := range s.Databases {
+		if d.Path == path && d.Off >= 0 && d.Off < s.Len {
+			return knownDatabase(b.cursorAt(s, d.Off), path)
+		}
+	}
+	return nil, nil
 }
 
 // Used returns the archives that the new snapshot leans on.

@@ -45,31 +45,32 @@ func TestConsistencyOfOneDatabase(t *testing.T) {
 	}
 }
 
-// Two databases that are pinned one after the other show two instants, and a capture that did not prove more claims no more.
-func TestConsistencyOfTwoDatabases(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"a.db", "b.db"} {
-		database(t, filepath.Join(dir, name), 4096, true)
-	}
+// Databases are pinned at one instant, in whatever mode, wherever they lie, also one that nobody has open.
+func TestConsistencyOfManyDatabases(t *testing.T) {
+	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "c.db")
+	database(t, filepath.Join(dir, "a.db"), 4096, true)
+	database(t, filepath.Join(dir, "b.db"), 4096, false)
+	must(t, database(t, filepath.Join(dir, "cold.db"), 4096, true).Close())
+	database(t, other, 4096, true)
 	settle()
-	if c := level(t, snaptest.Directory("data", dir)); c.Level == manifest.Fuzzy || c.Level == manifest.Transactional && c.SkewUS != 0 || c.Level == manifest.Stable && c.SkewUS == 0 {
+	if c := level(t, snaptest.Directory("data", dir), snapshot.Source{Name: "db", Path: other}); c.Level != manifest.Transactional || c.SkewUS != 0 {
 		t.Errorf("%+v", c)
 	}
 }
 
 // A file that is changed after it was read, and before a database is pinned that the walk meets later, is not of the same
-// instant as the database.
+// instant as the database. (This one has no name by which it is found before the walk.)
 func TestConsistencyOfWhatWasReadBefore(t *testing.T) {
 	dir := t.TempDir()
-	first, db := filepath.Join(dir, "a.json"), filepath.Join(dir, "z.db")
+	first, db := filepath.Join(dir, "a.json"), filepath.Join(dir, "zettel")
 	snaptest.WriteFile(t, first, 100, snaptest.Random, 1)
 	snaptest.WriteFile(t, filepath.Join(dir, "b"), snaptest.Behind, snaptest.Random, 1)
-	database(t, db, 4096, true)
+	app := database(t, db, 4096, false)
 	settle()
 	local := snaptest.Local(t)
 	gate := &snaptest.Gate{Target: local, Meanwhile: func() {
 		must(t, os.WriteFile(first, []byte(`{"rows":2002}`), 0o600))
-		_, err := openDatabase(t, db).Exec("INSERT INTO t VALUES(9000, 'later')")
+		_, err := app.Exec("INSERT INTO t VALUES(9000, 'later')")
 		must(t, err)
 	}}
 	c := snaptest.Take(t, gate, snapshot.Options{}, snaptest.Directory("data", dir)).Head.Consistency

@@ -32,11 +32,12 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 			proof = proofOf(p)
 			err = r.pinned(f, p, n > 1)
 		}
-		at, blocked, unbroken := p.At(), p.Blocked(), p.Unbroken()
+		from, to := r.c.t.span(r.ctx, r.abs(rel), p)
+		blocked, unbroken := p.Blocked(), p.Unbroken()
 		r.c.t.unpin(p)
 		cut := room.release()
 		if err == nil {
-			r.c.seen.at(at)
+			r.c.seen.span(from, to)
 			r.judge(f)
 			r.heldUp(rel, blocked, unbroken, room.why)
 			r.keepXattrs(f, attrs)
@@ -62,7 +63,7 @@ func (r *reader) rested() error {
 	f := r.line(".", c.info, manifest.Regular)
 	f.Xattrs = attrs.list
 	c.known.describe(f)
-	c.seen.at(c.at)
+	c.seen.span(c.at, c.until)
 	r.judge(f)
 	r.keepXattrs(f, attrs)
 	r.links.add(c.info, f)

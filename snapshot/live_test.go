@@ -26,7 +26,7 @@ import (
 const writerVariable = "LIFEBOAT_TEST_WRITER"
 
 func TestMain(m *testing.M) {
-	for variable, run := range map[string]func(string) error{writerVariable: work, memoryVariable: useMemory} {
+	for variable, run := range map[string]func(string) error{writerVariable: work, memoryVariable: useMemory, bankVariable: runBank} {
 		if value := os.Getenv(variable); value != "" {
 			if err := run(value); err != nil {
 				fmt.Fprintln(os.Stderr, err)

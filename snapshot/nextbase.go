@@ -95,6 +95,7 @@ type baseWriter struct {
 	firsts   [][]first // by section
 	count    int       // of firsts
 	path     string    // of the last record
+	at       int64     // where the records of that file begin in the section
 	maps     []baseMap
 	places   []archive.Place
 }
@@ -154,7 +155,7 @@ func (w *baseWriter) archive(a *manifest.Archive) int {
 
 // begin begins the records of a source.
 func (w *baseWriter) begin(s section) {
-	s.Off, s.Len = w.off, 0
+	s.Off, s.Len, s.Databases = w.off, 0, nil
 	w.sections = append(w.sections, s)
 	w.firsts = append(w.firsts, nil)
 	w.path = ""
@@ -215,6 +216,12 @@ func (w *baseWriter) write(r record) error {
 		i := len(w.firsts) - 1
 		w.firsts[i] = append(w.firsts[i], first{binary.BigEndian.Uint64(r.Sums[0][:]), s.Len})
 		w.count++
+	}
+	if r.Path != w.path {
+		w.at = s.Len
+	}
+	if r.File != nil && r.File.SQLite != nil && len(s.Databases) < maxDatabases {
+		s.Databases = append(s.Databases, baseDatabase{r.Path, w.at})
 	}
 	w.path = r.Path
 	b, err := w.enc.record(r)

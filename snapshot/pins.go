@@ -40,8 +40,9 @@ func (e *PinLimitError) Error() string {
 
 // pins are the databases that are pinned now and that somebody feels.
 type pins struct {
-	mu   sync.Mutex
-	held map[*sqlitedb.Pinned]pin
+	mu      sync.Mutex
+	held    map[*sqlitedb.Pinned]pin
+	waiting map[string]*waiting // for the walk, by path
 }
 
 type pin struct {
@@ -85,7 +86,7 @@ const pinEvery = 250 * time.Millisecond
 // watchPins looks at the pins until stop is called, whatever those who hold them are waiting for. When one passes a limit, the context
 // ends with a *PinLimitError, and with it the capture.
 func (t *take) watchPins(ctx context.Context) (_ context.Context, stop func()) {
-	t.pins.held = map[*sqlitedb.Pinned]pin{}
+	t.pins.held, t.pins.waiting = map[*sqlitedb.Pinned]pin{}, map[string]*waiting{}
 	if t.opts.MaxPin <= 0 {
 		t.opts.MaxPin = DefaultMaxPin
 	}
@@ -116,10 +117,26 @@ func (t *take) watchPins(ctx context.Context) (_ context.Context, stop func()) {
 	}
 }
 
+// ofLimits is what part of the limits a database may use up that waits for the walk. Then its transaction ends, and it is pinned anew when the walk
+// comes to it, with all of the time that reading it may take.
+const ofLimits = 4
+
 // check returns a *PinLimitError if a pin has passed a limit. A log that cannot be looked at is not counted.
 func (p *pins) check(opts Options) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for path, m := range p.waiting {
+		held, ok := p.held[m.p]
+		if !ok {
+			continue
+		}
+		grown, _ := held.grown()
+		if opts.Now().Sub(held.since) > opts.MaxPin/ofLimits || grown > opts.MaxWALGrowth/ofLimits {
+			delete(p.waiting, path)
+			delete(p.held, m.p)
+			m.p.Close()
+		}
+	}
 	for _, held := range p.held {
 		age := opts.Now().Sub(held.since)
 		if age > opts.MaxPin {

@@ -27,6 +27,7 @@ const (
 	problemHeldUp     = "held_up"                // a database whose writers could not commit for longer than they should
 	problemUnready    = "not_held"               // what should hold the application still did not
 	problemHook       = "hook"                   // what should let it go on did not
+	problemApart      = "apart"                  // databases that are not of one instant, though writers were to be kept waiting for that
 	problemIntegrity  = "integrity"              // a database whose check could not be passed for sure
 )
 

@@ -55,6 +55,7 @@ func (r *reader) source() error {
 		if err != nil {
 			return r.gone(".", err)
 		}
+		defer c.t.releaseWaiting(c)
 		defer r.leave(top)
 		return r.directory(top)
 	case manifest.SQLiteSource:
@@ -158,6 +159,9 @@ func (r *reader) look(d *dir, name, rel string) error {
 		return r.gone(rel, err)
 	}
 	first, err := look(func() (fs.FileInfo, error) { return root.Lstat(name) })
+	if errors.Is(err, fs.ErrNotExist) && r.isSidecar(d, root, name) { // as a journal does with every commit
+		return nil
+	}
 	if err != nil {
 		return r.gone(rel, err)
 	}
@@ -170,6 +174,11 @@ func (r *reader) look(d *dir, name, rel string) error {
 	}
 	switch first.Mode().Type() {
 	case 0:
+		if r.links.first(first.FileInfo) == "" {
+			if p := r.c.t.claim(r.abs(rel), first.FileInfo); p != nil { // before anything opens the file; see package sqlitedb
+				return r.database(rel, first.FileInfo, p, room{}, linkXattrs(root, name))
+			}
+		}
 		if r.links.first(first.FileInfo) == "" && r.companionOf(rel) == nil {
 			if done, err := r.unchanged(rel, first); done || err != nil {
 				return err

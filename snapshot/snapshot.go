@@ -98,6 +98,12 @@ type Options struct {
 	// longer, that is a problem in the head.
 	MaxBlock time.Duration
 
+	// Tries is how often it is tried to pin several databases at one instant before it is left at the skew that is measured; 0 means
+	// sqlitedb's default, and less than 0 not once. With Barrier, their writers have to wait for a moment then, some fractions of a millisecond: see
+	// sqlitedb.PinTogether. That this could not be done is a problem in the head.
+	Tries   int
+	Barrier bool
+
 	ArchiveLimit int64 // where an archive ends; see archive.Options
 
 	Scratch  string        // directory for temporary files; default the system's
@@ -111,7 +117,8 @@ type Options struct {
 type Result struct {
 	ID       manifest.ID
 	Head     *manifest.Head
-	NextBase error // why Options.NextBase was not written, if it was not
+	Barrier  time.Duration // for how long nobody could write to databases in WAL mode, if Options.Barrier was needed
+	NextBase error         // why Options.NextBase was not written, if it was not
 }
 
 // parallel is how many sources are captured at once.
@@ -164,7 +171,7 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 	if err := t.opts.Target.Commit(ctx, id, stored); err != nil {
 		return nil, fmt.Errorf("commit snapshot %s: %w", id.Stamp, err)
 	}
-	res := &Result{ID: id, Head: head}
+	res := &Result{ID: id, Head: head, Barrier: t.barrier}
 	if t.opts.NextBase != nil {
 		res.NextBase = t.writeBase(t.opts.NextBase, id, head, stored)
 	}
@@ -218,6 +225,9 @@ type take struct {
 	maps     *mapSet
 	archives []*manifest.Archive // of the archives table, ascending
 
+	barrier time.Duration // for how long writers had to wait for the instant of the databases
+	apart   func()        // adds to the problems that they are not of one instant; nil if nobody asked for that
+
 	storedMu sync.Mutex
 }
 
@@ -232,6 +242,7 @@ type capture struct {
 	room     room             // for that, if it blocks its writers still
 	known    *known           // what the base has of it; nil for nothing that proves anything
 	at       time.Time        // when it was pinned and found to be just that; zero if it was not
+	until    time.Time        // how long it is known to have been the newest state: see sqlitedb.Pinned.Span
 	excludes *excludes
 	writer   *archive.Writer
 	draft    *draft
@@ -326,8 +337,8 @@ func isDatabase(path string) (bool, error) {
 	return sqlitedb.BeginsDatabase(f), nil
 }
 
-// pin pins the databases that are sources, one directly after the other, so that they lie close together in time; and then lets those go that wait
-// for it: at once, if they are proved to be as the base has them.
+// pin pins what is in use, at one instant if it can be had, and then the other databases that are sources, one directly after the other; and then lets
+// those go that wait for it: at once, if they are proved to be as the base has them.
 func (t *take) pin(ctx context.Context) error {
 	for _, c := range t.captures {
 		if c.kind == manifest.SQLiteSource {
@@ -336,8 +347,11 @@ func (t *take) pin(ctx context.Context) error {
 			}
 		}
 	}
+	if err := t.pinTogether(ctx); err != nil {
+		return err
+	}
 	for _, c := range t.captures {
-		if c.kind != manifest.SQLiteSource {
+		if c.kind != manifest.SQLiteSource || c.pinned != nil || !c.at.IsZero() {
 			continue
 		}
 		p, err := t.pinOne(ctx, c.Source.Path)
@@ -381,6 +395,7 @@ func (c *capture) notPinned(ctx context.Context, err error) error {
 }
 
 func (t *take) close() {
+	t.releaseWaiting(nil)
 	for _, c := range t.captures {
 		c.close()
 	}

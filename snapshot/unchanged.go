@@ -96,7 +96,7 @@ func (c *capture) restsAt(p *sqlitedb.Pinned) bool {
 	if !p.BlocksCommits() || !c.known.is(p) {
 		return false
 	}
-	c.at = p.At()
+	c.at, c.until = p.Span()
 	c.t.unpin(p)
 	c.pinned = nil
 	return true
