@@ -142,6 +142,9 @@ lifeboat: --map nosuch=x: the snapshot has no source "nosuch"`},
 	{name: "restore in place where a file is", args: "restore latest --remote bucket --app app --in-place --map app=$W/app/x", code: 8, kind: "bad_target", says: `
 lifeboat: cannot restore into $W/app/x: it is a file, where the snapshot has a directory; move it away, or say where else with --map app=PATH
   next: nothing was changed`},
+	{name: "restore of what is whole in place", args: "restore latest --remote bucket --in-place --salvage", code: 64, kind: "usage", says: `
+lifeboat: --salvage lays down beside what is there, never over it
+  next: lifeboat restore SNAPSHOT --salvage --target DIR, and copy from there what you need`},
 	{name: "restore for a time that is none", args: "restore latest --remote bucket --in-place --keep-old soon", code: 64, kind: "usage", says: `
 lifeboat: --keep-old soon: want a time such as 12h or 7d, or 0s`},
 	{name: "resume of nothing", args: "restore --resume --app app", code: 8, kind: "refused", says: `
@@ -210,7 +213,7 @@ lifeboat: file://$W/bucket belongs to the application "app", not to "second"; ch
 lifeboat: file://$W/bucket belongs to the application "app", not to "second"; choose another store, or name that application with --app`},
 	{name: "a damaged store", setup: func(w *world) { w.remove("state"); w.flip("bucket/archives/*", 60) }, args: "restore latest --remote bucket --target out", code: 4, kind: "integrity", says: `
 lifeboat: files table: read piece "app": file://$W/bucket: archives/….tar.zst: frame 0, bytes 0 to …: damaged: damaged zstd data: …
-  next: lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole`},
+  next: lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole; with --salvage, what is whole of this one comes back`},
 	{name: "a marker that is damaged", setup: func(w *world) { w.flip("bucket/lifeboat.json", 3) }, args: "backup app --app app --remote bucket", code: 4, changes: []string{"state"}, says: `
 warning: file://$W/bucket: lifeboat.json: damaged: it names no format; lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole
 warning: that remote lacks this snapshot; the next backup, or lifeboat push, sends it`},

@@ -38,6 +38,10 @@ Run by root, files get their owners back, by name where there is one of that
 name here, else by number (auto); by names or numbers alone with exit code 3 if
 that cannot be met. Others own what they restore. What is not kept is listed.
 
+Of a snapshot that is damaged everywhere, --salvage --target DIR brings back
+what is whole and lists what is not, with exit code 3. A file of which a part is
+lost is named NAME.damaged, and has zeros where that was.
+
 Exit code 4: data is damaged, or a database was corrupt when it was captured; 8:
 DIR is not empty, something is in use, or the service was not said to be
 stopped: nothing was changed; 13: no such snapshot; 15: no space.
@@ -47,6 +51,7 @@ stopped: nothing was changed; 13: no such snapshot; 15: no space.
 func restoreFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "`DIR` to restore into, empty or absent"},
+		&cli.BoolFlag{Name: "salvage", Usage: "bring back what is whole of a damaged snapshot, and list what is not"},
 		&cli.BoolFlag{Name: "replace", Usage: "what is in the target is replaced, as in place"},
 		&cli.BoolFlag{Name: "in-place", Usage: "restore over what is there"},
 		&cli.BoolFlag{Name: "confirm-service-stopped", Usage: "what uses the files has been stopped; means --in-place without --target"},
@@ -93,6 +98,8 @@ func (s *session) restoreUsage() error {
 	c := s.c
 	owner := restore.Owner(c.String("owner"))
 	switch {
+	case c.Bool("salvage") && (c.Bool("resume") || c.Bool("plan") || c.Bool("in-place") || c.Bool("replace") || c.Bool("confirm-service-stopped") || c.String("target") == ""):
+		return usagef("lifeboat restore SNAPSHOT --salvage --target DIR, and copy from there what you need", "--salvage lays down beside what is there, never over it")
 	case c.Bool("resume") && c.Args().Present():
 		return usagef("lifeboat restore --resume", "--resume goes on with the restore that was cut, and needs no SNAPSHOT")
 	case c.Bool("resume"):
@@ -145,7 +152,11 @@ func (s *session) whereTo(ctx context.Context, ref string) error {
 
 // restoreInto restores into a directory that is empty or absent.
 func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Owner) error {
-	snap, _, err := s.find(ctx, ref)
+	find := s.find
+	if s.c.Bool("salvage") {
+		find = s.findAnywhere
+	}
+	snap, _, err := find(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -153,8 +164,12 @@ func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Own
 	stop := s.watch(meter)
 	defer stop()
 	opts := s.restoreOptions(owner, meter)
+	opts.Salvage = s.c.Bool("salvage")
 	opts.Target = s.env.Abs(s.c.String("target"))
 	res, err := restore.Run(ctx, snap, opts)
+	if damaged(err) && !opts.Salvage {
+		return &failure{codeIntegrity, "integrity", err, anotherMayBeWhole + "; with --salvage, what is whole of this one comes back"}
+	}
 	if err != nil {
 		return nothingSelected(err, snap)
 	}
@@ -168,6 +183,9 @@ func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Own
 	}
 	if !res.IntegrityOK {
 		return reported(codeIntegrity)
+	}
+	if res.Salvaged != nil && !res.Salvaged.Whole {
+		return reported(codeIncomplete)
 	}
 	if owner != restore.OwnerAuto && !res.OwnersKept {
 		s.warn("everything is restored, but not all owners are those that --owner %s asks for, as said above; without it, they become what they can", owner)
@@ -196,6 +214,7 @@ func (s *session) printRestored(res *restore.Result) {
 		s.say("  %-12s %s in %s", src.Name, size(src.Bytes), entries(src.Files))
 	}
 	s.say("  every file has the SHA-256 in the manifest")
+	s.printSalvaged(res.Salvaged)
 	s.printChecks(res)
 	s.say("  took %s", seconds(res.Seconds))
 }

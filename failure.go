@@ -185,7 +185,7 @@ func classify(ctx context.Context, err error) *failure {
 		return as(codeNoSpace, "pin_limit", "a faster remote, or a larger spool (--spool-max SIZE), keeps it short, and --only backs up fewer sources at a time; "+
 			"--max-pin and --max-wal-growth allow more; what was sent is not sent again")
 	case damaged(err):
-		return as(codeIntegrity, "integrity", "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole")
+		return as(codeIntegrity, "integrity", anotherMayBeWhole)
 	case errors.Is(err, remote.ErrUnavailable):
 		next := remote.NextStep(err)
 		if text, ok := strings.CutSuffix(err.Error(), ": "+next); ok && next != "" {
@@ -211,6 +211,9 @@ func (r *reworded) Unwrap() error { return r.error }
 
 // resumeOrUndo is the next step where a restore is half done.
 const resumeOrUndo = "with the service stopped, lifeboat restore --resume completes it, and lifeboat undo puts back what was there"
+
+// anotherMayBeWhole is the next step where data is damaged.
+const anotherMayBeWhole = "lifeboat validate --all --read-data finds all that is damaged; another place or snapshot may be whole"
 
 // damaged reports that an error is about bytes that are not what they should be, or not there.
 func damaged(err error) bool {

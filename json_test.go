@@ -105,6 +105,7 @@ var documents = []struct {
 	}},
 	{name: "recovery-kit", args: "recovery-kit kit"},
 	{name: "restore", args: "restore latest --remote bucket --target out"},
+	{name: "restore.salvage", args: "restore latest --store none --remote bad --salvage --target salvaged", code: 3},
 	{name: "restore.plan", args: "restore latest --remote bucket --app app --in-place --plan", setup: func(w *world) { w.write("app/x", "another"); w.write("app/new", "") }},
 	{name: "restore.in_place", args: "restore latest --remote bucket --app app --confirm-service-stopped"},
 	{name: "undo", args: "undo --app app --confirm-service-stopped"},

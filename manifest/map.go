@@ -64,7 +64,8 @@ func ParseMap(data []byte, span int64) ([]Extent, error) {
 	return extents, nil
 }
 
-// AllExtents yields the content of a file in order, reading its maps, if it has any, one at a time.
+// AllExtents yields the content of a file in order, reading its maps, if it has any, one at a time. With the error of a map comes an extent
+// that has the length of what is not known; who goes on gets the next map.
 func (f *File) AllExtents(fetch Fetch) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
 		for _, e := range f.Extents {
@@ -75,8 +76,7 @@ func (f *File) AllExtents(fetch Fetch) iter.Seq2[Extent, error] {
 		rest := f.Size
 		for _, m := range f.Maps {
 			extents, err := m.read(min(rest, MapSpan), fetch)
-			if err != nil {
-				yield(Extent{}, fmt.Errorf("map of %q: %w", f.Path, err))
+			if err != nil && !yield(Extent{Len: min(rest, MapSpan)}, fmt.Errorf("map of %q: %w", f.Path, err)) {
 				return
 			}
 			for _, e := range extents {

@@ -37,6 +37,31 @@ func (h *Head) AllFiles(fetch Fetch) iter.Seq2[*File, error] {
 	}
 }
 
+// WholeFiles yields the lines of the pieces of the files table that can be read. lost is told of each other piece: with which path it begins, with which
+// the one after it, "" for none, and why it cannot be read; an error that it returns ends the reading. Only what is to hold within a piece is checked.
+func (h *Head) WholeFiles(fetch Fetch, lost func(first, next string, err error) error) iter.Seq2[*File, error] {
+	return func(yield func(*File, error) bool) {
+		for i, p := range h.Files.Pieces {
+			if _, _, err := h.piece(p, fetch); err != nil {
+				next := ""
+				if i+1 < len(h.Files.Pieces) {
+					next = h.Files.Pieces[i+1].First
+				}
+				if err := lost(p.First, next, err); err != nil {
+					yield(nil, fmt.Errorf("files table: %w", err))
+					return
+				}
+				continue
+			}
+			for f, err := range h.filesOf(i, fetch) {
+				if !yield(f, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
 // FilesFrom yields files in table order, beginning with the piece that would hold path; so what is at and
 // below path comes without reading what is far before it. Order is checked; parents, hardlinks and counts are not.
 func (h *Head) FilesFrom(path string, fetch Fetch) iter.Seq2[*File, error] {

@@ -53,6 +53,7 @@ type layer struct {
 	res *Result
 
 	verifying bool            // nothing is kept: each file goes as soon as it has been verified
+	salvage   *salvage        // nil unless what is damaged is to be left out
 	whole     *Whole          // archives are verified as wholes; only when verifying
 	numbered  int             // files so far, when verifying
 	parent    string          // the directory that was made last
@@ -96,7 +97,7 @@ func (l *layer) contents(ctx context.Context) error {
 }
 
 func (l *layer) files(ctx context.Context) error {
-	for f, err := range l.snap.Files(ctx) {
+	for f, err := range l.plan.lines(ctx) {
 		if err != nil {
 			return err
 		}
@@ -187,6 +188,7 @@ type output struct {
 	name  string
 	whole bool         // it arrives in one extent, and is made then
 	left  atomic.Int64 // bytes that have not arrived
+	saved atomic.Int64 // bytes that came out of archives, when something may be lost of it
 }
 
 // add plans one file. What needs no archive is done at once.
@@ -216,7 +218,12 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 	at := int64(0)
 	for e, err := range l.snap.Extents(ctx, f) {
 		if err != nil {
-			return l.wrong(err)
+			if !l.salvage.takes(err) {
+				return l.wrong(err)
+			}
+			l.lose(out, at, e.Len, err)
+			at += e.Len
+			continue
 		}
 		if !e.IsZeros() {
 			l.batch.add(e, out, at)
@@ -322,33 +329,45 @@ func (l *layer) archive(ctx context.Context, h manifest.Hash, jobs []job) error 
 	w := &writer{root: l.root}
 	defer w.close()
 	read := l.snap.Read
-	if l.whole != nil {
+	switch {
+	case l.whole != nil:
 		read = l.readWhole
+	case l.salvage != nil:
+		return l.salvageArchive(ctx, w, h, jobs)
 	}
-	err := read(ctx, h, ranges, func(i int, data []byte) error {
-		out := jobs[i].out
-		if out.whole {
-			return l.small(w, out, data)
-		}
-		if err := w.writeAt(out.name, data, jobs[i].at); err != nil || !l.arrived(out, int64(len(data))) {
-			return err
-		}
-		if err := w.closeFile(); err != nil {
-			return err
-		}
-		l.complete(out)
-		return nil
-	})
+	err := read(ctx, h, ranges, func(i int, data []byte) error { return l.deliver(w, jobs[i], data) })
 	if err != nil {
 		return err
 	}
 	return w.closeFile()
 }
 
+// deliver writes what was read of an archive to where it belongs.
+func (l *layer) deliver(w *writer, j job, data []byte) error {
+	if j.out.whole {
+		return l.small(w, j.out, data)
+	}
+	if err := w.writeAt(j.out.name, data, j.at); err != nil {
+		return err
+	}
+	j.out.saved.Add(int64(len(data)))
+	if !l.arrived(j.out, int64(len(data))) {
+		return nil
+	}
+	if err := w.closeFile(); err != nil {
+		return err
+	}
+	l.complete(j.out)
+	return nil
+}
+
 // small lays down a file that arrived as a whole.
 func (l *layer) small(w *writer, out *output, data []byte) error {
 	f := out.file
 	if sum := manifest.HashOf(data); sum != f.SHA256 {
+		if l.salvage != nil {
+			return l.notItself(w, out, data)
+		}
 		return l.wrong(&layout.DigestError{Path: f.Path, Want: f.SHA256, Got: sum})
 	}
 	l.opts.Meter.Add(int64(len(data)))
@@ -385,7 +404,14 @@ func writeNew(dir *os.Root, base string, data []byte) error {
 // complete reads a file back that has all its bytes, and finishes it, in the background.
 func (l *layer) complete(out *output) {
 	l.checking.Go(func() error {
+		if l.salvage.has(out) {
+			return nil
+		}
 		if err := l.verify(out); errors.Is(err, layout.ErrDigest) {
+			if l.salvage != nil {
+				l.salvage.wrongDigest(out)
+				return nil
+			}
 			return errors.Join(l.wrong(err), l.forget(out))
 		} else if err != nil {
 			return err

@@ -30,7 +30,7 @@ func (l *layer) finish(ctx context.Context) error {
 		}
 		return nil
 	}
-	for f, err := range l.snap.Files(ctx) {
+	for f, err := range l.plan.lines(ctx) {
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (l *layer) finish(ctx context.Context) error {
 		case manifest.Directory:
 			open = append(open, f)
 		case manifest.Hardlink:
-			err = l.hardlink(f)
+			err = l.salvage.unlinked(f, l.hardlink(f))
 		case manifest.Symlink:
 			err = l.symlink(f)
 		}

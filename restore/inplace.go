@@ -262,7 +262,7 @@ func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.check(ctx, r.snap, r.work[mount]); err != nil {
+		if err := p.check(ctx, r.snap, r.work[mount], false); err != nil {
 			return nil, err
 		}
 		plans[mount] = p

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"time"
@@ -37,6 +38,9 @@ type Options struct {
 	Concurrency        int      // archives that are fetched at once; 0 means 4
 	Meter              *progress.Meter
 
+	// Salvage brings back what can be read, and lists what cannot, in place of failing. Files of which a part is lost get another name.
+	Salvage bool
+
 	memory int64 // that a plan may take, in bytes; 0 means planMemory
 
 	reuse func(path string) string // where a file of the snapshot may lie on this machine already; "" when nowhere
@@ -56,6 +60,7 @@ type Result struct {
 	NotKept        []NotKept      `json:"not_kept,omitempty"` // metadata that could not be kept; at most 100 kinds of it
 	NotKeptCount   int64          `json:"not_kept_count,omitempty"`
 	Seconds        float64        `json:"seconds"`
+	Salvaged       *Salvaged      `json:"salvage,omitempty"` // only when that was asked for
 	Times          Times          `json:"-"`
 	Contents       int64          `json:"-"` // of Files, those that have content of their own, which was hashed
 }
@@ -135,7 +140,12 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 	if err != nil {
 		return nil, err
 	}
+	var sv *salvage
 	plan, err := makePlan(ctx, s, sel)
+	if opts.Salvage {
+		sv = newSalvage(s)
+		plan, err = sv.plan(ctx, sel)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -144,20 +154,25 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		return nil, err
 	}
 	defer st.discard()
-	if err := plan.check(ctx, s, st.dir); err != nil {
+	if err := plan.check(ctx, s, st.dir, opts.Salvage); err != nil {
 		return nil, err
 	}
 	opts.Meter.Begin("restore", plan.bytes)
 	res := &Result{Stamp: s.ID.Stamp, Target: target, Files: plan.files, Contents: plan.contents, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true, OwnersKept: true}
 	l := newLayer(s, st.root, st.dir, opts, plan, res)
+	l.salvage = sv
 	planned := time.Now()
 	if err := l.contents(ctx); err != nil {
+		return nil, err
+	}
+	if err := sv.lay(ctx, l); err != nil {
 		return nil, err
 	}
 	checked := time.Now()
 	if err := l.finish(ctx); err != nil {
 		return nil, err
 	}
+	sv.report(res, plan)
 	if err := durable.SyncTree(st.dir); err != nil {
 		return nil, err
 	}
@@ -189,6 +204,8 @@ type plan struct {
 	contents     int64 // regular files
 	largest      int64 // bytes of the largest file
 
+	lines lines // of the files table
+
 	// heirs are, for each file that is not selected but has another name that is, the first such name: it gets the content,
 	// and those after it are links to it.
 	heirs map[string]string
@@ -202,9 +219,25 @@ func (p *plan) place(f *manifest.File) string {
 	return p.heirs[f.Path]
 }
 
+// lines yields the files table, or what can be read of it.
+type lines func(ctx context.Context) iter.Seq2[*manifest.File, error]
+
 func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, error) {
-	p := &plan{sel: sel, heirs: map[string]string{}}
-	for f, err := range s.Files(ctx) {
+	p, err := planOf(ctx, sel, s.Files)
+	if err != nil {
+		return nil, err
+	}
+	for _, err := range s.Archives(ctx) { // which is looked into piece by piece later, and is to be whole before
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func planOf(ctx context.Context, sel *selection, all lines) (*plan, error) {
+	p := &plan{sel: sel, lines: all, heirs: map[string]string{}}
+	for f, err := range all(ctx) {
 		if err != nil {
 			return nil, err
 		}
@@ -222,16 +255,11 @@ func makePlan(ctx context.Context, s *layout.Snapshot, sel *selection) (*plan, e
 			p.heirs[f.Link] = f.Path
 		}
 	}
-	if err := p.inherit(ctx, s); err != nil {
+	if err := p.inherit(ctx); err != nil {
 		return nil, err
 	}
 	if p.files == 0 {
 		return nil, ErrNothingSelected
-	}
-	for _, err := range s.Archives(ctx) { // which is looked into piece by piece later, and is to be whole before
-		if err != nil {
-			return nil, err
-		}
 	}
 	return p, nil
 }
@@ -248,11 +276,11 @@ func (p *plan) add(f *manifest.File) {
 }
 
 // inherit counts the bytes of files that go to an heir; such a file comes before its other names.
-func (p *plan) inherit(ctx context.Context, s *layout.Snapshot) error {
+func (p *plan) inherit(ctx context.Context) error {
 	if len(p.heirs) == 0 {
 		return nil
 	}
-	for f, err := range s.Files(ctx) {
+	for f, err := range p.lines(ctx) {
 		if err != nil {
 			return err
 		}
@@ -268,12 +296,12 @@ const slack = 4096
 
 // check reports that what is planned would not fit into dir. Only if it seems so are the extents looked at: runs of zeros take
 // no space, but to count them all maps must be read.
-func (p *plan) check(ctx context.Context, s *layout.Snapshot, dir string) error {
+func (p *plan) check(ctx context.Context, s *layout.Snapshot, dir string, salvaging bool) error {
 	if diskspace.Check(dir, p.bytes+p.files*slack) == nil {
 		return nil
 	}
 	need := p.files * slack
-	for f, err := range s.Files(ctx) {
+	for f, err := range p.lines(ctx) {
 		if err != nil {
 			return err
 		}
@@ -281,7 +309,7 @@ func (p *plan) check(ctx context.Context, s *layout.Snapshot, dir string) error 
 			continue
 		}
 		for e, err := range s.Extents(ctx, f) {
-			if err != nil {
+			if err != nil && !(salvaging && layout.AboutData(err)) {
 				return err
 			}
 			if !e.IsZeros() {

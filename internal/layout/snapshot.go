@@ -23,6 +23,7 @@ type Snapshot struct {
 
 	reader *archive.Reader
 	roots  map[manifest.Hash]*manifest.Archive
+	others func(ctx context.Context, h manifest.Hash) (*manifest.Archive, error) // nil, or see AlsoDescribed
 
 	mu     sync.Mutex
 	pieces map[int]map[manifest.Hash]*manifest.Archive // of the archives table, by index; at most maxPieces
@@ -67,6 +68,11 @@ func (s *Snapshot) Files(ctx context.Context) iter.Seq2[*manifest.File, error] {
 	return s.Head.AllFiles(s.fetch(ctx))
 }
 
+// WholeFiles yields what can be read of the files table; see manifest.Head.WholeFiles.
+func (s *Snapshot) WholeFiles(ctx context.Context, lost func(first, next string, err error) error) iter.Seq2[*manifest.File, error] {
+	return s.Head.WholeFiles(s.fetch(ctx), lost)
+}
+
 // FilesFrom yields the files at and after path, in order.
 func (s *Snapshot) FilesFrom(ctx context.Context, path string) iter.Seq2[*manifest.File, error] {
 	return s.Head.FilesFrom(path, s.fetch(ctx))
@@ -96,6 +102,11 @@ func (s *Snapshot) Archive(ctx context.Context, h manifest.Hash) (*manifest.Arch
 	piece := s.pieces[i]
 	if piece == nil {
 		archives, err := s.Head.ArchivesOf(i, s.fetchRoot(ctx))
+		if err != nil && s.others != nil && AboutData(err) {
+			if a, err := s.others(ctx, h); err == nil {
+				return a, nil
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -112,6 +123,12 @@ func (s *Snapshot) Archive(ctx context.Context, h manifest.Hash) (*manifest.Arch
 		return a, nil
 	}
 	return nil, fmt.Errorf("%w: archive %s is not in the archives table", manifest.ErrInvalid, h)
+}
+
+// AlsoDescribed says who else may know an archive when its line in the archives table cannot be read: whatever snapshot it is of, an archive is
+// described in the same way. It is called before the snapshot is used.
+func (s *Snapshot) AlsoDescribed(by func(ctx context.Context, h manifest.Hash) (*manifest.Archive, error)) {
+	s.others = by
 }
 
 // Read reads ranges of one archive; see archive.Reader.
