@@ -37,6 +37,10 @@ in what an earlier pattern left out. docs/operations.md has the rules.
 The snapshot is made in the local store, from where archives are sent while
 later ones are packed. What a remote missed, the next backup sends, or push.
 
+Several databases are captured at one instant, which is found without locking
+anybody out. With --barrier, writers to those in WAL mode wait for it, for less
+than a millisecond, if it is not found otherwise.
+
 Commands that hold an application still meanwhile, and those for when it did not
 go well, are hooks of lifeboat.yaml.
 
@@ -66,6 +70,7 @@ func createFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "exclude-file", Usage: "read patterns from `FILE`, one a line; may be repeated"},
 		&cli.BoolFlag{Name: "exclude-caches", Usage: "leave out what is in directories that have a CACHEDIR.TAG"},
 		&cli.BoolFlag{Name: "one-file-system", Usage: "leave out what is mounted below a PATH"},
+		&cli.BoolFlag{Name: "barrier", Usage: "let writers wait for a moment, if that is what it takes for databases to be of one instant"},
 		&cli.BoolFlag{Name: "full", Usage: "store everything again, and lean on no snapshot before"},
 		&cli.BoolFlag{Name: "rehash", Usage: "read also what is proved to be unchanged"},
 		memoryFlag(),
@@ -152,6 +157,7 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
 		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
+		Barrier: cfg.Barrier || s.c.Bool("barrier"),
 	}), w.local, spool, s.c.Bool("rehash") || s.c.Bool("full"), began))
 	if err != nil {
 		return err

@@ -24,7 +24,8 @@ type backupReport struct {
 	Problems     []manifest.Problem   `json:"problems,omitempty"`
 	ProblemCount int64                `json:"problem_count"`
 	Files        int64                `json:"files"`
-	Stats        manifest.Stats       `json:"stats"`   // of the capture
+	Stats        manifest.Stats       `json:"stats"` // of the capture
+	BarrierUS    int64                `json:"barrier_us,omitempty"`
 	Seconds      float64              `json:"seconds"` // of capture and sending
 	Places       []placeName          `json:"places"`
 	NotReached   []string             `json:"not_reached,omitempty"`
@@ -44,7 +45,7 @@ type backupReport struct {
 func newBackupReport(res *snapshot.Result, local *localstore.Store) *backupReport {
 	h := res.Head
 	return &backupReport{Stamp: h.Stamp, ID: res.ID.String(), App: h.App, State: h.State, Consistency: h.Consistency, Sources: h.Sources,
-		Omitted: h.Omitted, Problems: h.Problems, ProblemCount: h.ProblemCount, Files: h.Files.Count, Stats: h.Stats,
+		Omitted: h.Omitted, Problems: h.Problems, ProblemCount: h.ProblemCount, Files: h.Files.Count, Stats: h.Stats, BarrierUS: res.Barrier.Microseconds(),
 		Places: []placeName{{"local", local.Path()}}}
 }
 
@@ -172,6 +173,9 @@ func (r *backupReport) took() string {
 	}
 	if r.Stats.WriterBlockMS > 0 {
 		text += fmt.Sprintf("; commits held up by %s at most", micros(r.Stats.WriterBlockMS*1000))
+	}
+	if r.BarrierUS > 0 {
+		text += fmt.Sprintf("; writers waited %s for the instant", micros(r.BarrierUS))
 	}
 	if r.Stats.WALGrowth > 0 {
 		text += fmt.Sprintf(", while the log grew by %s", size(r.Stats.WALGrowth))
