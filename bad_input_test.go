@@ -183,6 +183,13 @@ warning: the evidence could not be stored at file://$W/bucket, and is only in $W
 lifeboat: make a directory for temporary files: …
   next: make that directory, or name another: TMPDIR=DIR lifeboat ...`},
 
+	{name: "a status that is to be of an age that is none", args: "status --max-drill-age soon --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --max-drill-age "soon": want a time such as 36h, 14d or 8w`},
+	{name: "a restore of an age that is none", args: "restore latest --max-age 0 --remote bucket --target out", code: 64, kind: "usage", says: `
+lifeboat: --max-age "0": want a time such as 36h, 14d or 8w`},
+	{name: "a ping to what is no URL", args: "drill --ping example.com/secret --remote bucket", code: 64, kind: "usage", says: `
+lifeboat: --ping (or LIFEBOAT_PING): want a URL such as https://hc-ping.com/UUID`},
+
 	// Stores.
 	{name: "no store at all", env: []string{"STATE_DIRECTORY=$W/nosuch"}, args: "list", code: 10, kind: "no_store", says: `
 lifeboat: there is no local store on this machine, and no remote is named

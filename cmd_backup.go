@@ -91,7 +91,9 @@ func remoteFlags() []cli.Flag {
 }
 
 // backup takes a snapshot and pushes it.
-func backup(s *session, c *cli.Context) error { return s.take(c.Context, true) }
+func backup(s *session, c *cli.Context) error {
+	return s.pinged(c.Context, func() error { return s.take(c.Context, true) })
+}
 
 // create takes a snapshot into the local store alone.
 func create(s *session, c *cli.Context) error { return s.take(c.Context, false) }
@@ -198,6 +200,9 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 	}
 	if s.c.Bool("prune") && len(report.failed) == 0 && report.State == manifest.Complete && !report.corrupt() {
 		s.pruneAfterBackup(ctx, cfg, rules, w, report)
+	}
+	if pushing {
+		s.addRecovery(ctx, report, w.remotes, targetOf(res.ID, res.Head))
 	}
 	return s.finishBackup(ctx, report)
 }

@@ -54,7 +54,7 @@ func drillFlags() []cli.Flag {
 		&cli.StringFlag{Name: "scratch", Usage: "`DIR` to restore into (default: the system's temporary directory)"},
 		bandwidthFlag(), maxAgeFlag(),
 		&cli.StringFlag{Name: "evidence", Usage: "write the record into `FILE` too"},
-		downloadFlag(), concurrencyFlag("4"), memoryFlag(), waitFlag(),
+		pingFlag(), downloadFlag(), concurrencyFlag("4"), memoryFlag(), waitFlag(),
 	}
 }
 
@@ -64,11 +64,13 @@ func bandwidthFlag() cli.Flag {
 
 // drillCommand drills a snapshot.
 func drillCommand(s *session, c *cli.Context) error {
-	how, err := s.drilling()
-	if err != nil {
-		return err
-	}
-	return s.drill(c.Context, how)
+	return s.pinged(c.Context, func() error {
+		how, err := s.drilling()
+		if err != nil {
+			return err
+		}
+		return s.drill(c.Context, how)
+	})
 }
 
 // A drilling is what the command line says of a drill.
@@ -318,7 +320,11 @@ func (s *session) printDrill(r *drillReport, how drilling) {
 	}
 	row("took", "%s", phases(rec))
 	if r.OK {
-		row("to recover", "%s", r.Recovery.describe(how.bandwidth))
+		line := ""
+		if how.bandwidth > 0 {
+			line = fmt.Sprintf(", over a line of %s", how.bandwidth)
+		}
+		row("to recover", "%s%s: %s", r.Recovery.long(), line, strings.Replace(r.Recovery.source(), "the drill of "+string(rec.Stamp), "this drill", 1))
 	}
 	for i, f := range rec.NotChecked {
 		if i == 5 && !s.verbose {

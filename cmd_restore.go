@@ -42,9 +42,10 @@ Of a snapshot that is damaged everywhere, --salvage --target DIR brings back
 what is whole and lists what is not, with exit code 3. A file of which a part is
 lost is named NAME.damaged, and has zeros where that was.
 
-Exit code 4: data is damaged, or a database was corrupt when it was captured; 8:
-DIR is not empty, something is in use, or the service was not said to be
-stopped: nothing was changed; 13: no such snapshot; 15: no space.
+Exit code 4: data is damaged, or a database was corrupt when it was captured; 7:
+the snapshot is older than --max-age; 8: DIR is not empty, something is in use,
+or the service was not said to be stopped: nothing was changed; 13: no such
+snapshot; 15: no space.
 
 ` + snapshotHelp
 
@@ -63,6 +64,7 @@ func restoreFlags() []cli.Flag {
 		&cli.StringFlag{Name: "keep-old", Usage: "what is replaced can be put back for `TIME`, such as 12h or 30d; 0s: not at all (default: 7d)"},
 		&cli.BoolFlag{Name: "resume", Usage: "complete a restore or an undo that was cut in the middle"},
 		&cli.BoolFlag{Name: "if-needed", Usage: "with --resume: that there is nothing to resume is no failure"},
+		maxAgeFlag(),
 		&cli.StringSliceFlag{Name: "only", Usage: "restore only the source, path or `PATTERN`; may be repeated"},
 		&cli.StringSliceFlag{Name: "except", Usage: "leave out the source, path or `PATTERN`; may be repeated"},
 		&cli.StringFlag{Name: "owner", Value: string(restore.OwnerAuto), Usage: "files become those of the recorded owners by `HOW`: auto, names, numbers; or current: yours"},
@@ -156,7 +158,7 @@ func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Own
 	if s.c.Bool("salvage") {
 		find = s.findAnywhere
 	}
-	snap, _, err := find(ctx, ref)
+	snap, _, err := s.findFresh(ctx, ref, find)
 	if err != nil {
 		return err
 	}
@@ -192,6 +194,19 @@ func (s *session) restoreInto(ctx context.Context, ref string, owner restore.Own
 		return reported(codeIncomplete)
 	}
 	return nil
+}
+
+// findFresh finds the snapshot that a reference names, and refuses one that is older than --max-age allows.
+func (s *session) findFresh(ctx context.Context, ref string, find func(context.Context, string) (*layout.Snapshot, []*place, error)) (*layout.Snapshot, []*place, error) {
+	maxAge, err := s.maxAge()
+	if err != nil {
+		return nil, nil, err
+	}
+	snap, has, err := find(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	return snap, has, s.stale(ctx, snap.ID, maxAge, has...)
 }
 
 // restoreOptions returns what the command line says of how to restore, wherever to.

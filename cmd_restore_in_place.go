@@ -37,7 +37,7 @@ func (s *session) restoreInPlace(ctx context.Context, ref string, owner restore.
 	if err := s.settleRestores(ctx, w.local); err != nil {
 		return err
 	}
-	snap, has, err := s.find(ctx, ref)
+	snap, has, err := s.findFresh(ctx, ref, s.find)
 	if err != nil {
 		return err
 	}

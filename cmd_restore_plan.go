@@ -17,7 +17,7 @@ func (s *session) planRestore(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	snap, _, err := s.find(ctx, ref)
+	snap, _, err := s.findFresh(ctx, ref, s.find)
 	if err != nil {
 		return err
 	}

@@ -98,6 +98,8 @@ func meaning(code int) string {
 		return "the snapshot is incomplete"
 	case codeIntegrity:
 		return "a database is corrupt"
+	case codeDrill:
+		return "the drill failed"
 	case codeNoStore, codeRemote:
 		return "a remote does not have the snapshot"
 	}

@@ -79,6 +79,7 @@ var documents = []struct {
 	}},
 	{name: "drill", args: "drill --remote bucket --app app --evidence evidence.json"},
 	{name: "list.proven", args: "list --remote bucket"},
+	{name: "status", args: "status --remote bucket --max-age 26h", code: 3},
 	{name: "drill.failed", args: "drill --remote bucket --app app --no-scratch --assert assert.yaml", code: 5, setup: func(w *world) {
 		w.write("assert.yaml", "assert:\n  - {file: app/nosuch}\n  - {exec: [./nosuch]}\n")
 	}},
@@ -278,7 +279,7 @@ var (
 	volatileKeys = []string{"age_seconds", "seconds", "stored_bytes", "new_bytes", "needed_bytes", "freed_bytes", "later_bytes", "user", "group", "mode",
 		"commits", "transfers", "total", "roots", "pieces", "level", "consistency", "swap", "free_bytes", "seconds_to_fetch"}
 	comeAndGo     = []string{"ms", "skew_us", "pin_ms", "wal_growth", "writer_block_ms", "stats.seconds"} // which are left out when they are 0
-	volatilePaths = []string{".record.fetched", ".record.phases[].bytes", ".record.host", ".recovery.bytes", ".pushed[].bytes", ".copied[].bytes", ".frees[].bytes", ".snapshots[].frees[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
+	volatilePaths = []string{".record.fetched", ".record.phases[].bytes", ".record.host", ".recovery.bytes", ".places[].recovery.bytes", ".summary", ".pushed[].bytes", ".copied[].bytes", ".frees[].bytes", ".snapshots[].frees[].bytes", ".pulled.bytes", ".head.archives.bytes", ".snapshots[].host", ".head.host.name", ".head.host.os", ".head.host.arch",
 		".reports[].findings[].detail", ".reports[].findings[].place", ".reports[].read.bytes", ".reports[].read.of_bytes"}
 	volatileText = []struct {
 		pattern *regexp.Regexp
@@ -289,6 +290,7 @@ var (
 		{regexp.MustCompile(`[0-9a-f]{64}`), "SHA256"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 		{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UUID"},
+		{regexp.MustCompile(`\d+ s old`), "AGE old"},
 		{regexp.MustCompile(`process \d+`), "process PID"},
 	}
 )

@@ -119,6 +119,7 @@ func commands(s func(func(*session, *cli.Context) error) cli.ActionFunc) []*cli.
 		{Name: "validate", Aliases: []string{"verify", "check"}, ArgsUsage: "[SNAPSHOT]...", Usage: "prove that a snapshot is whole, wherever it is", Description: validateHelp, Action: s(validateCommand), Flags: validateFlags()},
 		{Name: "restore", ArgsUsage: "SNAPSHOT --target DIR | --in-place", Usage: "bring a snapshot back", Description: restoreHelp, Action: s(restoreCommand), Flags: restoreFlags()},
 		{Name: "drill", ArgsUsage: "[SNAPSHOT]", Usage: "prove that a snapshot comes back, and how long that takes", Description: drillHelp, Action: s(drillCommand), Flags: drillFlags()},
+		{Name: "status", Usage: "is everything fresh and proven; for monitors", Description: statusHelp, Action: s(status), Flags: statusFlags()},
 		{Name: "undo", Usage: "put back what the last restore in place replaced", Description: undoHelp, Action: s(undo), Flags: undoFlags()},
 		{Name: "prune", Aliases: []string{"forget"}, ArgsUsage: "[SNAPSHOT]...", Usage: "remove the snapshots that no rule keeps, and what nothing needs", Description: pruneHelp, Action: s(pruneCommand), Flags: pruneFlags()},
 		{Name: "remove", ArgsUsage: "SNAPSHOT...", Usage: "remove a snapshot, whatever the rules say", Description: removeHelp, Action: s(remove), Flags: []cli.Flag{waitFlag()}},

@@ -11,7 +11,7 @@ import (
 
 // afterBackupFlags are those of a backup that prunes.
 func afterBackupFlags() []cli.Flag {
-	return append([]cli.Flag{&cli.BoolFlag{Name: "prune", Usage: "remove afterwards the snapshots that no rule keeps, those of lifeboat.yaml or these:"}}, keepFlags()...)
+	return append([]cli.Flag{pingFlag(), &cli.BoolFlag{Name: "prune", Usage: "remove afterwards the snapshots that no rule keeps, those of lifeboat.yaml or these:"}}, keepFlags()...)
 }
 
 // rulesAfterBackup returns the rules of the command line, and refuses a command line that asks to prune and does not say what to keep, or the

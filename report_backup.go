@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"lifeboat/drill"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 	"lifeboat/snapshot"
 )
 
@@ -34,7 +37,8 @@ type backupReport struct {
 	Pruned       []storePruned        `json:"pruned,omitempty"`
 	Others       []otherSnapshot      `json:"others,omitempty"` // the newest that somebody else took into the same store
 	OtherCount   int                  `json:"other_count,omitempty"`
-	Damage       []*damage            `json:"damage,omitempty"` // found in the stores
+	Damage       []*damage            `json:"damage,omitempty"`   // found in the stores
+	Recovery     *recoveryTime        `json:"recovery,omitempty"` // of a good snapshot that a remote has
 
 	others otherWriters
 	failed []error // the remotes that do not have it
@@ -118,6 +122,9 @@ func (r *backupReport) print(s *session) {
 	for _, p := range r.Pruned {
 		row("pruned", p.summary())
 	}
+	if text := r.ifLost(); text != "" {
+		s.say("  if this machine died now: %s", text)
+	}
 	for i, p := range r.Problems {
 		if i == maxProblems && !s.verbose {
 			s.warn("and %d more; lifeboat show %s -v lists them", r.ProblemCount-maxProblems, r.Stamp)
@@ -136,10 +143,46 @@ func (r *backupReport) print(s *session) {
 		s.warn("%s", explain(err))
 		s.warn("that remote lacks this snapshot; the next backup, or lifeboat push, sends it")
 	}
-	for _, remote := range r.Remotes {
-		if remote.Behind > 1 && remote.Reached != nil { // it lacks not only this one
-			s.warn("%s", remote.sentence(s))
+	for _, state := range r.Remotes {
+		if state.Behind > 1 && state.Reached != nil { // it lacks not only this one
+			s.warn("%s", state.sentence(s))
 		}
+	}
+}
+
+// ifLost says what there would be without this machine, "" where that is not the question.
+func (r *backupReport) ifLost() string {
+	switch {
+	case r.Recovery != nil:
+		return r.Recovery.sentence()
+	case r.alone:
+		return "nothing of this would be left, as no remote is named"
+	case len(r.failed) > 0 && !r.corrupt() && r.State == manifest.Complete:
+		return "this snapshot would be lost, as no remote has it"
+	}
+	return ""
+}
+
+// addRecovery finds out how long it would take to restore the snapshot from the remotes that have it. It is no failure that this is not known.
+func (s *session) addRecovery(ctx context.Context, r *backupReport, remotes []*place, t drill.Target) {
+	if r.corrupt() || r.State != manifest.Complete {
+		return // latest means another one
+	}
+	var list []recoveryTime
+	for _, p := range remotes {
+		if !slices.Contains(r.Places, placeName{p.name, p.url}) {
+			continue
+		}
+		time, err := s.recovery(remote.WithPatience(ctx, atStart), p, t, 0)
+		if err != nil {
+			s.detail("what was proven at %s is not known: %v", p.url, err)
+			time = recoveryOf(p.name, drill.Estimate{Basis: drill.Unknown})
+		}
+		list = append(list, time)
+	}
+	if len(list) > 0 {
+		best := best(list)
+		r.Recovery = &best
 	}
 }
 
