@@ -76,8 +76,16 @@ func remove(ctx context.Context, store layout.Store, clock publish.Clock, id man
 // still there; one that is gone, or that a prune may be about to remove, is stored again, from the first of the places that has it.
 // The store should be one of them. An archive that is nowhere is transfer.ErrUnreadable; nothing is listed then.
 func Undo(ctx context.Context, store layout.Store, id manifest.ID, places []layout.Store, opts transfer.Options) (transfer.Result, error) {
-	snap, err := layout.OpenSnapshot(ctx, id, 1, store.OfRemoved())
+	removed := store.OfRemoved()
+	if _, _, err := removed.Manifest(ctx, id); err != nil {
+		return transfer.Result{}, err
+	}
+	snap, err := layout.OpenSnapshot(ctx, id, 1, append([]layout.Store{removed}, places...)...)
 	if err != nil {
+		return transfer.Result{}, err
+	}
+	// What cannot come back stays old: a young copy of which nobody can tell what it needs would keep every prune from removing anything.
+	if err := recoverable(ctx, snap, places); err != nil {
 		return transfer.Result{}, err
 	}
 	// The copy becomes young, so that no prune drops it while the snapshot comes back, and finds it gone when that is removed once more.
@@ -85,4 +93,37 @@ func Undo(ctx context.Context, store layout.Store, id manifest.ID, places []layo
 		return transfer.Result{}, err
 	}
 	return transfer.Copy(ctx, snap, places, store, opts)
+}
+
+// recoverable reports an archive that a snapshot needs and that none of the places has, or why that cannot be found out.
+func recoverable(ctx context.Context, snap *layout.Snapshot, places []layout.Store) error {
+	missing := map[manifest.Hash]int64{}
+	for need, err := range publish.Needs(ctx, snap) {
+		if err != nil {
+			return err
+		}
+		missing[need.SHA256] = need.Size
+	}
+	var unknown []error // places that did not answer, and so may have it
+	for i, p := range places {
+		if len(missing) == 0 {
+			return nil
+		}
+		for a, err := range p.ListArchives(layout.Before(ctx, i, len(places))) {
+			if err != nil {
+				unknown = append(unknown, err)
+				break
+			}
+			if missing[a.SHA256] == a.Size {
+				delete(missing, a.SHA256)
+			}
+		}
+	}
+	for h := range missing {
+		if err := errors.Join(unknown...); err != nil {
+			return err
+		}
+		return fmt.Errorf("archive %s: %w", h, transfer.ErrUnreadable)
+	}
+	return nil
 }

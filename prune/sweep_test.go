@@ -364,6 +364,9 @@ func TestUndo(t *testing.T) {
 	if _, err := b.undo(t, s.id); !errors.Is(err, transfer.ErrUnreadable) {
 		t.Errorf("without an archive: %v", err)
 	}
+	if removed, err := b.Removed(t.Context()); err != nil || len(removed) != 1 || !b.time.Add(hour-publish.Grace).Equal(removed[0].ModTime) {
+		t.Errorf("what cannot come back is %+v (%v), as if it were removed just now", removed, err)
+	}
 	if entries, err := b.Snapshots(t.Context()); err != nil || len(entries) != 0 {
 		t.Errorf("listed are %+v (%v)", entries, err)
 	}
