@@ -111,10 +111,16 @@ func onceEach(t *testing.T, proxy *miniotest.Proxy, below string) (archives int)
 	return len(sent)
 }
 
+// These share a server.
+func TestRemotes(t *testing.T) {
+	proxy := miniotest.Start(t).Proxy(t)
+	t.Run("away for a week", func(t *testing.T) { awayForAWeek(t, proxy) })
+	t.Run("requests of a listing", func(t *testing.T) { listRequests(t, proxy) })
+}
+
 // A remote is away for a week of daily backups, while the other one is pruned. Nothing that it lacks goes meanwhile, and the first backup
 // after that gives it all of it, each archive once.
-func TestRemoteAwayForAWeek(t *testing.T) {
-	proxy := miniotest.Start(t).Proxy(t)
+func awayForAWeek(t *testing.T, proxy *miniotest.Proxy) {
 	for name, test := range map[string]struct {
 		local string
 		bytes int64 // that change each day
@@ -193,8 +199,7 @@ remotes:
 
 // A listing of a bucket is one request, and a small one for the marker and for each snapshot that was not read before, here or on the machine
 // without a local store.
-func TestListRequests(t *testing.T) {
-	proxy := miniotest.Start(t).Proxy(t)
+func listRequests(t *testing.T, proxy *miniotest.Proxy) {
 	bucket := proxy.Bucket(t)
 	w := newWeek(t, proxy, bucket, "app: app\nsources: [{path: app}]\nlocal: {keep: 1}\nremotes: [{url: \"s3://%s/a\", name: a}]\n#%s\n")
 	const days = 4
