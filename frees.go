@@ -71,9 +71,9 @@ func (f *freeing) at(ctx context.Context, c *layout.Catalog, p *place) (map[mani
 			return nil, nil
 		}
 		all[id] = 0
-		for _, need := range needs {
-			u, used := users[need]
-			users[need] = user{id, used && (u.shared || u.id != id)}
+		for _, need := range needs { // each once
+			_, shared := users[need]
+			users[need] = user{id, shared}
 		}
 	}
 	for need, u := range users {
