@@ -348,6 +348,9 @@ func (s *session) copyAll(ctx context.Context, job *copyJob, ids []manifest.ID) 
 			if !damaged(err) {
 				break
 			}
+			if !there {
+				s.takeBack(ctx, job.to, id)
+			}
 		}
 		if done != nil {
 			report.Copied = append(report.Copied, *done)

@@ -14,6 +14,7 @@ import (
 	"lifeboat/internal/publish"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/prune"
 	"lifeboat/transfer"
 )
 
@@ -182,6 +183,9 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 			}
 			continue
 		}
+		if damaged(err) && !there[id] {
+			s.takeBack(ctx, r, id)
+		}
 		if damaged(err) && len(heads) > 0 {
 			if len(w.failed)+len(w.late) > 0 {
 				s.detail("%s lacks %s; a remote that was not reached may have it", r.name, id.Stamp)
@@ -200,6 +204,18 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		}
 	}
 	return done, errors.Join(lost...)
+}
+
+// takeBack takes a snapshot off the list of a store again for which it was just published, and of which an archive was gone by then that no place
+// has: a snapshot that is listed is whole. Most of the time it was not listed yet.
+func (s *session) takeBack(ctx context.Context, r *place, id manifest.ID) {
+	done, err := prune.Remove(ctx, r.Store, nil, id)
+	if err == nil && len(done.Refused) > 0 {
+		err = done.Refused[0].Err
+	}
+	if err != nil && ctx.Err() == nil {
+		s.warn("%s is listed at %s, and lacks an archive: lifeboat remove %s takes it off the list: %s", id.Stamp, r.name, id.Stamp, explain(err))
+	}
 }
 
 // sendOptions are those of a copy to a store to which others write too.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -79,11 +80,22 @@ func (w *wire) proxyEnv() []string {
 
 // run runs a command in this process.
 func (x *wireWorld) run(args ...string) (code int, stderr string) {
-	var out, errs bytes.Buffer
+	var errs bytes.Buffer
+	code = x.runTo(io.Discard, &errs, args...)
+	return code, errs.String()
+}
+
+// output runs a command in this process for what it prints.
+func (x *wireWorld) output(args ...string) (stdout string, code int) {
+	var out bytes.Buffer
+	code = x.runTo(&out, io.Discard, args...)
+	return out.String(), code
+}
+
+func (x *wireWorld) runTo(out, errs io.Writer, args ...string) int {
 	env := environ.Current()
 	env.Dir, env.Getenv = x.dir, func(name string) string { return x.env[name] }
-	code = run(context.Background(), append([]string{"lifeboat"}, args...), env, &out, &errs)
-	return code, errs.String()
+	return run(context.Background(), append([]string{"lifeboat"}, args...), env, out, errs)
 }
 
 func (x *wireWorld) must(t *testing.T, args ...string) {
