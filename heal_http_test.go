@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -143,4 +145,70 @@ func TestBaseGoesInMidBackup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// In a bucket, too, what was deleted, cut or flipped comes back, from another prefix of it or the local store; and where nothing is wrong, to look costs one listing.
+func TestBucketHeals(t *testing.T) {
+	proxy := miniotest.Start(t).Proxy(t)
+	t.Setenv("LIFEBOAT_PROGRESS", "none")
+	w := &wire{proxy: proxy, bucket: proxy.Bucket(t)}
+	client := proxy.Client(t)
+	x := w.world(t)
+	second := x.remote + "-second"
+	backup := []string{"backup", "app", "--app", "app", "--remote", x.remote, "--remote", second}
+	valid := x.onlyRemote("validate", "--all", "--read-data")
+	x.must(t, backup...)
+	if err := os.WriteFile(filepath.Join(x.dir, "app", "one"), []byte(strings.Repeat("other ", 400)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x.must(t, backup...)
+	x.must(t, backup...)
+	proxy.Reset()
+	x.must(t, "push", "--app", "app", "--remote", x.remote)
+	var asked []string
+	for _, r := range proxy.Requests() {
+		asked = append(asked, r.Method+" "+r.Path+" "+r.Query.Get("prefix"))
+	}
+	if len(asked) > 5 {
+		t.Errorf("where nothing is to be done, a push asks %d times: %q", len(asked), asked)
+	}
+	harm := func(key string, change func([]byte) []byte) {
+		t.Helper()
+		o, err := client.GetObject(t.Context(), x.bucket, key, minio.GetObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = change(data)
+		if _, err := client.PutObject(t.Context(), x.bucket, key, bytes.NewReader(data), int64(len(data)), minio.PutObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	archives := x.objects(t, client, "archives/")
+	if len(archives) < 4 {
+		t.Fatalf("%d archives", len(archives))
+	}
+	for i, key := range archives {
+		if i%2 == 0 {
+			if err := client.RemoveObject(t.Context(), x.bucket, key, minio.RemoveObjectOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		harm(key, func(b []byte) []byte { return b[:len(b)-7] })
+	}
+	if code, errs := x.run(backup...); code != 0 || !strings.Contains(errs, "\nrepaired: ") {
+		t.Errorf("exit code %d\n%s", code, errs)
+	}
+	x.must(t, valid...)
+	for _, key := range append(archives, x.objects(t, client, "manifests/")...) {
+		harm(key, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	}
+	x.must(t, "validate", "--all", "--read-data", "--repair", "--app", "app", "--remote", x.remote, "--remote", second)
+	x.must(t, valid...)
+	x.tree = snaptest.Walk(t, filepath.Join(x.dir, "app"))
+	x.back(t, x.onlyRemote()...)
 }
