@@ -38,6 +38,7 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 		cut := room.release()
 		if err == nil {
 			r.c.seen.span(from, to)
+			r.unit.note(to)
 			r.judge(f)
 			r.heldUp(rel, blocked, unbroken, room.why)
 			r.keepXattrs(f, attrs)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 
 	"lifeboat/archive"
@@ -75,6 +76,38 @@ func (d *draft) again() {
 	if d.here > 0 {
 		d.void[d.count] = d.here
 	}
+}
+
+// A draftMark is how far a draft was written, between two lines.
+type draftMark struct {
+	off   int64
+	count int
+}
+
+func (d *draft) mark() (draftMark, error) {
+	if err := d.finish(); err != nil {
+		return draftMark{}, err
+	}
+	off, err := d.file.Seek(0, io.SeekCurrent)
+	return draftMark{off, d.count}, err
+}
+
+// forget forgets the lines since a mark.
+func (d *draft) forget(to draftMark) error {
+	if err := d.finish(); err != nil {
+		return err
+	}
+	if err := d.file.Truncate(to.off); err != nil {
+		return fmt.Errorf("write to a scratch file: %w", err)
+	}
+	if _, err := d.file.Seek(to.off, io.SeekStart); err != nil {
+		return fmt.Errorf("write to a scratch file: %w", err)
+	}
+	later := func(line int) bool { return line >= to.count }
+	maps.DeleteFunc(d.large, func(line int, _ bool) bool { return later(line) })
+	maps.DeleteFunc(d.void, func(line, _ int) bool { return later(line) })
+	d.count, d.here = to.count, 0
+	return nil
 }
 
 // finish ends the writing; records may be read any number of times after it.

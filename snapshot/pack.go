@@ -32,6 +32,8 @@ type item struct {
 	same    bool            // all of its line is right, and its content is that of the base
 	state   *state          // with end: what proves later that it is still the same
 	cut     bool            // and nothing more goes into the archive that is open
+	mark    bool            // what comes from now on may have to be forgotten
+	forget  bool            // forget all that came since the mark
 }
 
 // digests are those of the bytes of a file so far.
@@ -59,6 +61,11 @@ type packer struct {
 
 	extents extents
 	memory  memory
+
+	marked struct { // what there was at the mark
+		draft draftMark
+		line  manifest.Source
+	}
 }
 
 // A stretch is bytes of a file that follow each other: in the segment that is being collected, or in a place that
@@ -96,6 +103,16 @@ func (p *packer) take(it item) error {
 	}
 	if it.drop {
 		return p.drop()
+	}
+	if it.mark {
+		if err := p.setMark(); err != nil {
+			return err
+		}
+	}
+	if it.forget {
+		if err := p.forget(); err != nil {
+			return err
+		}
 	}
 	if len(it.block) > 0 {
 		if err := p.block(it.block); err != nil {
@@ -175,6 +192,22 @@ func (p *packer) drop() error {
 	p.seg, p.sums, p.waiting = p.seg[:0], p.sums[:0], p.waiting[:0]
 	p.extents.again()
 	return nil
+}
+
+// setMark notes where the packer is, between two files.
+func (p *packer) setMark() (err error) {
+	p.marked.line = p.c.line
+	p.marked.draft, err = p.c.draft.mark()
+	return err
+}
+
+// forget goes back to the mark. What was packed since lies in archives in vain.
+func (p *packer) forget() error {
+	was, now := p.marked.line, &p.c.line
+	p.c.t.opts.Meter.Add(was.Bytes - now.Bytes)
+	now.Files, now.Bytes, now.Databases = was.Files, was.Bytes, was.Databases
+	p.base = p.c.t.opts.Base.cursor(p.c.Source.Name)
+	return p.c.draft.forget(p.marked.draft)
 }
 
 func (p *packer) restart(mark int64) {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 	var found digests
 	var lost error // extended attributes
 	var proof *state
+	paged := pagedBy(f)   // pages of it refer to each other, so that one that grew is not all that there was
 	lastSize := int64(-1) // of the attempt before; -1 if that did not find as much as there was to be
 	for attempt := 1; ; attempt++ {
 		size := first.Size()
@@ -70,7 +72,8 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		if found, err = r.digests(); err != nil {
 			return err
 		}
-		again := n == size && lastSize >= 0 && found.prefix == before && log == nil
+		paged = cmp.Or(paged, pagedBy(f))
+		again := n == size && lastSize >= 0 && found.prefix == before && log == nil && (paged == "" || last.Size() == size)
 		if again && last.Size() > size {
 			line.Marked = manifest.MarkGrew
 			r.problem(problemGrew, rel, fmt.Errorf("it was appended to; the first %d bytes were taken", size))
@@ -82,7 +85,11 @@ func (r *reader) plain(rel string, f *os.File, first sight, log *companion) erro
 		if attempt == maxAttempts {
 			line.Marked = manifest.MarkChanged
 			r.c.seen.fuzzy = true
-			r.problem(problemChanged, rel, errors.New("it changed each time that it was read"))
+			if paged != "" {
+				r.problem(problemTorn, rel, fmt.Errorf("it is a database of %s, and changed each time that it was read; a hook can have the application pause", paged))
+			} else {
+				r.problem(problemChanged, rel, errors.New("it changed each time that it was read"))
+			}
 			break
 		}
 		if lastSize = n; n != size {

@@ -28,13 +28,14 @@ const (
 	problemUnready    = "not_held"               // what should hold the application still did not
 	problemHook       = "hook"                   // what should let it go on did not
 	problemApart      = "apart"                  // databases that are not of one instant, though writers were to be kept waiting for that
+	problemTorn       = "torn"                   // a store of many files, or a database of pages, that was written to while it was read
 	problemIntegrity  = "integrity"              // a database whose check could not be passed for sure
 )
 
 const problemJSON = layout.ProblemJSON // a JSON file that does not parse
 
 // incomplete are the kinds that mean something is not in the snapshot that should be.
-var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true, problemLocked: true, problemUnready: true}
+var incomplete = map[string]bool{problemMissing: true, problemUnreadable: true, problemLocked: true, problemUnready: true, problemTorn: true}
 
 // whyUnread returns the kind of problem of something that could not be read.
 func whyUnread(err error) string {
@@ -78,6 +79,19 @@ func (p *problems) addDetail(kind, source, path, detail string) {
 	}
 	if len(p.list) > manifest.MaxProblems {
 		p.list = p.list[:manifest.MaxProblems]
+	}
+}
+
+// forget forgets the problems of a source at what is below a path that ends with a slash, as far as they are in the list.
+func (p *problems) forget(source, below string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.count == int64(len(p.list))
+	before := len(p.list)
+	p.list = slices.DeleteFunc(p.list, func(q manifest.Problem) bool { return q.Source == source && strings.HasPrefix(q.Path, below) })
+	p.count -= int64(before - len(p.list))
+	if all {
+		p.bad = slices.ContainsFunc(p.list, func(q manifest.Problem) bool { return incomplete[q.Kind] })
 	}
 }
 

@@ -32,6 +32,7 @@ type reader struct {
 	base   *cursor // what is known of files that may be unchanged
 
 	companions map[string]*companion // of databases that were captured, by the path of the log
+	unit       *unit                 // that the walk is in; nil for none
 }
 
 func newReader(ctx context.Context, c *capture) *reader {
@@ -260,7 +261,15 @@ func (r *reader) directory(d *dir) error {
 	}
 	slices.Sort(names)
 	d.names, d.cache = names, r.c.Source.ExcludeCaches && isCache(d.root)
-	for _, name := range names {
+	if e := engineOf(names); e != nil && r.unit == nil {
+		return r.together(d, e)
+	}
+	return r.entries(d)
+}
+
+// entries hands on the entries of a directory.
+func (r *reader) entries(d *dir) error {
+	for _, name := range d.names {
 		child := filepath.Join(d.rel, name)
 		if log, skip := r.beside(child); log != nil {
 			if err := r.log(child, log); err != nil {

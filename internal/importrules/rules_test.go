@@ -92,7 +92,7 @@ var importRules = []importRule{
 		who: not(program), what: is("log"),
 		reason: "only main prints; the others return what there is to say",
 	}, {
-		who: not(tests), what: or(in("lifeboat/integration", "lifeboat/bench"), in("testing", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid")),
+		who: not(tests), what: or(in("lifeboat/integration", "lifeboat/bench"), in("testing", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/syndtr/goleveldb", "go.etcd.io/bbolt", "pgregory.net/rapid")),
 		reason: "what serves the tests must not become part of the program",
 	},
 }

@@ -134,11 +134,14 @@ func createSegment(dir string, random *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	for name, data := range map[string][]byte{
-		"header.bin": header.Bytes(), "data_level0.bin": level0, "length.bin": lengths, "link_lists.bin": upper,
-		"index_metadata.pickle": pickle(dimension, Vectors),
+	for _, file := range []struct {
+		name string
+		data []byte
+	}{
+		{"header.bin", header.Bytes()}, {"data_level0.bin", level0}, {"length.bin", lengths}, {"link_lists.bin", upper},
+		{"index_metadata.pickle", pickle(dimension, Vectors)}, // when the others are complete
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file.name), file.data, 0o644); err != nil {
 			return err
 		}
 	}
