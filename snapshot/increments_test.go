@@ -29,6 +29,7 @@ type chain struct {
 	base    string
 	at      time.Time
 	all     []*snapshot.Result
+	scale   int64
 	lost    bool // the base is lost between any two snapshots, and made anew from what is stored
 }
 
@@ -57,6 +58,7 @@ func (c *chain) take(opts snapshot.Options) *snapshot.Result {
 		if last := c.all[len(c.all)-1]; b.ID != last.ID {
 			c.t.Fatalf("the base is %s, want %s", b.ID, last.ID)
 		}
+		b.Scale = c.scale
 		b.LeanOn(func(a *snapshot.BaseArchive) bool { return true })
 		opts.Base = b
 	}

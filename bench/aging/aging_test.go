@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -41,7 +39,7 @@ func age(t *testing.T, w workload, meant int64, days int) *report {
 // A database whose pages change in eight days keeps within what docs/decisions/0073 says. All that is compared are counts, so no machine is too slow.
 func TestStoredAndUploaded(t *testing.T) {
 	t.Parallel()
-	r := age(t, scattered(25, 1), 1280<<20, 16)
+	r := age(t, scattered(25, 1), 2560<<20, 16)
 	if n := r.mostStored(0, live); n > 2.2 {
 		t.Errorf("%.2f times what is live was stored, more than 2.2", n)
 	}

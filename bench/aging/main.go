@@ -1,5 +1,3 @@
-//go:build unix
-
 // Command aging lives with lifeboat for some months, on a scale on which that takes minutes:
 //
 //	go run ./bench/aging [-days 120] [-live 64] [-meant 10240] [-only TEXT] [-restores 5] [-v]
