@@ -6,7 +6,7 @@ import (
 )
 
 // What a snapshot leans on decides how much is stored for long, and how many archives a restore needs. The figures are those of a
-// simulation: docs/decisions/0071.
+// simulation: docs/decisions/0073.
 const (
 	leastAlive   = 0.40     // of an archive; under it, what lives in it is stored again
 	sameSizeMost = 16       // archives of one source and one size class; with more, they are stored again as one
