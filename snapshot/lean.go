@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 )
 
@@ -28,8 +29,7 @@ func (b *Base) LeanOn(present func(*BaseArchive) bool) {
 		changed += s.Changed
 	}
 	left := max(leastAgain/b.scale(), int64(againOfNew*float64(changed)))
-	left -= b.leaveSmall()
-	b.leaveThin(left)
+	b.leaveThin(b.leaveSmall(left))
 }
 
 // alive is the part of an archive that the snapshot uses.
@@ -38,8 +38,8 @@ func (a *BaseArchive) alive() float64 { return float64(a.Alive) / float64(max(1,
 // living is how many bytes that part takes in the store, about.
 func (a *BaseArchive) living() int64 { return int64(a.alive() * float64(a.Size)) }
 
-// leaveSmall leaves small archives that have become many, and returns how much lives in them.
-func (b *Base) leaveSmall() (alive int64) {
+// leaveSmall leaves small archives that have become many, the smallest first, but no more than left bytes, and returns what is left of those.
+func (b *Base) leaveSmall(left int64) int64 {
 	type class struct {
 		source string
 		size   int
@@ -52,16 +52,25 @@ func (b *Base) leaveSmall() (alive int64) {
 			members[c] = append(members[c], i)
 		}
 	}
-	for _, list := range members {
+	order := slices.SortedFunc(maps.Keys(members), func(x, y class) int {
+		return cmp.Or(cmp.Compare(x.source, y.source), cmp.Compare(x.size, y.size))
+	})
+	for _, c := range order {
+		list := members[c]
 		if len(list) <= sameSizeMost {
 			continue
 		}
+		slices.SortStableFunc(list, func(i, j int) int { return cmp.Compare(b.Archives[i].Size, b.Archives[j].Size) })
 		for _, i := range list {
+			n := b.Archives[i].living()
+			if n > left {
+				break
+			}
 			b.usable[i] = false
-			alive += b.Archives[i].living()
+			left -= n
 		}
 	}
-	return alive
+	return left
 }
 
 // leaveThin leaves archives of which little lives, the thinnest first, but no more than left bytes.

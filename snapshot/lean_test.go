@@ -82,3 +82,22 @@ func TestThinArchivesMoveOnInParts(t *testing.T) {
 	}
 	snaptest.ValidateAll(t, l.local.Store)
 }
+
+// Small archives of which there are more than sixteen become one, in parts as well: no more of them at a time than may move on.
+func TestSmallArchivesBecomeOneInParts(t *testing.T) {
+	l := newLeaning(t, 64)
+	l.scale = 100 // an archive of one chunk counts as 6.5 MiB, one of four as more than 8, and 10 chunks as 64
+	l.change(0)
+	for range 17 {
+		if n := l.change(1); n != 1 {
+			t.Fatalf("%d chunks were stored after one had changed", n)
+		}
+	}
+	if n := l.change(1); n != 1+10 {
+		t.Errorf("%d chunks were stored, of which one had changed and 10 might move on", n)
+	}
+	if n := l.change(1); n != 1 {
+		t.Errorf("%d chunks were stored after one had changed, and few archives are small", n)
+	}
+	snaptest.ValidateAll(t, l.local.Store)
+}
