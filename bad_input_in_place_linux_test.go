@@ -24,6 +24,9 @@ var inPlaceRefusals = []badInput{
 	// No room.
 	{name: "a file system with too little room", setup: small(3<<19, ""), args: intoSmall, code: 15, kind: "no_space", says: `
 lifeboat: not enough space at $W/small: 1.0 MiB needed, … KiB free` + makeItFit},
+	{name: "a drill with too little room", setup: small(3<<19, ""), args: "drill --remote bucket --scratch small", code: 15, kind: "no_space", says: `
+lifeboat: not enough space at $W/small: … needed, … free
+  next: name a larger place with --scratch DIR; lifeboat drill --no-scratch checks every byte and needs no room`},
 	{name: "a plan for a file system with too little room", setup: small(3<<19, ""), args: intoSmall + " --plan", code: 0, says: `
 warning: it may not fit at $W/small: free some space there, restore less at a time with --only, take no safety snapshot with --no-pre-snapshot, or put the local store elsewhere with --store`},
 	{name: "a file system on which no file can be made", setup: small(8<<20, "nr_inodes=7"), args: intoSmall, code: 15, kind: "no_space", says: `

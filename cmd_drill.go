@@ -175,6 +175,7 @@ func (s *session) drill(ctx context.Context, how drilling) error {
 	opts := drill.Options{Assert: how.assert, Environ: os.Environ(), Concurrency: s.limits.Concurrency, Workers: s.limits.workers, Tool: version, Host: thisHost(), Now: s.now, Meter: &progress.Meter{}}
 	if s.c.Bool("no-scratch") {
 		opts.Mode = drill.Streamed
+		s.sweepScratch("") // as every drill does
 	} else if opts.Scratch, err = s.scratchIn(s.drillScratch()); err != nil {
 		return noRoomToDrill(err)
 	}
@@ -225,6 +226,10 @@ func (s *session) drillScratch() string {
 // noRoomToDrill says, of an error that scratch space is too small, what can be done.
 func noRoomToDrill(err error) error {
 	if diskspace.Full(err) {
+		var full *diskspace.NotEnoughError
+		if errors.As(err, &full) && strings.HasPrefix(filepath.Base(full.Path), scratchPrefix) {
+			full.Path = filepath.Dir(full.Path) // the directory is gone by the time that somebody reads this
+		}
 		return &failure{codeNoSpace, "no_space", err, "name a larger place with --scratch DIR; lifeboat drill --no-scratch checks every byte and needs no room"}
 	}
 	return err

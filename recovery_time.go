@@ -115,7 +115,7 @@ func (r recoveryTime) long() string {
 	case drill.Measured, drill.Scaled:
 		return fmt.Sprintf("%s to restore from %s", roughly(r.Seconds), r.From)
 	case drill.FetchAlone:
-		return fmt.Sprintf("at least %s to restore from %s, as long as it takes to fetch %s", seconds(r.Seconds), r.From, size(r.Bytes))
+		return fmt.Sprintf("%s to fetch %s from %s, and longer to restore it", roughly(r.Seconds), size(r.Bytes), r.From)
 	}
 	return r.From + " has it"
 }
@@ -139,7 +139,7 @@ func (r recoveryTime) source() string {
 		if r.Drill == "" {
 			return "the bytes over the bandwidth; what comes after they are fetched was not measured"
 		}
-		return "the time that the drill of " + string(r.Drill) + " took to fetch as many bytes; what comes after was not measured"
+		return "the time that the drill of " + string(r.Drill) + " took, for as many bytes; what comes after was not measured"
 	}
 	return "nothing is known: no drill was made"
 }

@@ -25,12 +25,7 @@ func (s *session) scratchIn(parent string) (string, error) {
 	if s.scratch.dir != nil {
 		return s.scratch.dir.Path, nil
 	}
-	if parent == "" {
-		parent = s.env.TempDir()
-	}
-	for _, dir := range durable.SweepDirs(parent, scratchPrefix) {
-		s.detail("removed %s, which a command that was killed had left", dir)
-	}
+	parent = s.sweepScratch(parent)
 	dir, err := durable.MakeTempDir(parent, scratchPrefix+"*")
 	if err != nil && !diskspace.Full(err) {
 		return "", &failure{codeFailed, "no_scratch", fmt.Errorf("make a directory for temporary files: %w", err), "make that directory, or name another: TMPDIR=DIR lifeboat ..."}
@@ -40,6 +35,17 @@ func (s *session) scratchIn(parent string) (string, error) {
 	}
 	s.scratch.dir = dir
 	return dir.Path, nil
+}
+
+// sweepScratch removes what commands that were killed have left where scratchIn makes directories, and returns that place.
+func (s *session) sweepScratch(parent string) string {
+	if parent == "" {
+		parent = s.env.TempDir()
+	}
+	for _, dir := range durable.SweepDirs(parent, scratchPrefix) {
+		s.detail("removed %s, which a command that was killed had left", dir)
+	}
+	return parent
 }
 
 // temporary returns the directory for temporary files in the system's place for them.

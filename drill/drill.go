@@ -54,10 +54,12 @@ func Run(ctx context.Context, id manifest.ID, place layout.Store, opts Options) 
 	case err != nil && !layout.AboutData(err):
 		return nil, err
 	case err != nil:
+		d.fail("damaged", "", "%v", err)
+	}
+	if d.r.Result == Failed {
 		if _, gone := place.Stat(ctx, layout.ManifestKey(id)); errors.Is(gone, fs.ErrNotExist) {
 			return nil, fmt.Errorf("snapshot %s: %w", id.Stamp, ErrRemoved)
 		}
-		d.fail("damaged", "", "%v", err)
 	}
 	c := &d.r.Checks
 	if d.r.FailureCount == 0 && c.Files == 0 && c.Databases == 0 && c.Assertions == 0 {

@@ -1,13 +1,17 @@
 package drill_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +24,7 @@ import (
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 	"lifeboat/snapshot"
 )
 
@@ -343,5 +348,57 @@ func TestRecordOfOddities(t *testing.T) {
 	must(t, err)
 	if diff := cmp.Diff(r, again); diff != "" || !json.Valid(data) || len(data) > 20_000 {
 		t.Errorf("%d bytes: %s", len(data), diff)
+	}
+}
+
+// vanishing is a store from which the snapshot is removed, and what it needs, before the n-th object is read.
+type vanishing struct {
+	remote.Store
+	id   manifest.ID
+	left atomic.Int64
+}
+
+func (v *vanishing) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if v.left.Add(-1) == 0 {
+		for info, err := range v.Store.List(ctx, "archives/") {
+			if err == nil {
+				err = v.Store.Delete(ctx, info.Key)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		if err := v.Store.Delete(ctx, layout.ManifestKey(v.id)); err != nil {
+			return nil, err
+		}
+	}
+	return v.Store.Open(ctx, key, off, n)
+}
+
+// A snapshot that is pruned while it is drilled is no snapshot that fails: whenever that happens, the drill says so, or was done.
+func TestPrunedMeanwhile(t *testing.T) {
+	local, id := application(t)
+	for _, mode := range []drill.Mode{drill.Restored, drill.Streamed} {
+		for n := int64(1); ; n++ {
+			v := &vanishing{Store: remote.NewMemory(nil), id: id}
+			for info, err := range local.List(t.Context(), "") {
+				must(t, err)
+				data, err := local.ReadSmall(t.Context(), info.Key, 1<<30)
+				must(t, err)
+				must(t, layout.Store{Store: v.Store}.PutSmall(t.Context(), info.Key, data, remote.PutOptions{}))
+			}
+			v.left.Store(n)
+			scratch := snaptest.TempDir(t)
+			r, err := drill.Run(t.Context(), id, layout.Store{Store: v}, drill.Options{Mode: mode, Now: time.Now, Scratch: scratch})
+			if err == nil && r.Result == drill.OK {
+				if v.left.Load() > 0 && n > 3 {
+					break // it was never removed
+				}
+				continue
+			}
+			if !errors.Is(err, drill.ErrRemoved) {
+				t.Errorf("%s, removed before read %d: %+v, %v", mode, n, r, err)
+			}
+		}
 	}
 }

@@ -171,12 +171,7 @@ func (s *streamer) large(f *manifest.File, keep bool) error {
 		return s.ctx.Err()
 	case err != nil && !layout.AboutData(err):
 		return err
-	case err != nil && errors.Is(err, fs.ErrNotExist): // an archive is gone: perhaps all of the snapshot
-		if _, gone := s.from.Stat(s.ctx, layout.ManifestKey(s.id)); errors.Is(gone, fs.ErrNotExist) {
-			return err
-		}
-	}
-	if err != nil {
+	case err != nil:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.fail("damaged", f.Path, "%v", err)
