@@ -327,7 +327,7 @@ func (s *session) printDrill(r *drillReport, how drilling) {
 	if r.OK {
 		line := ""
 		if how.bandwidth > 0 {
-			line = fmt.Sprintf(", over a line of %s", how.bandwidth)
+			line = fmt.Sprintf(", over a line of %s", printable(s.c.String("bandwidth")))
 		}
 		row("to recover", "%s%s: %s", r.Recovery.long(), line, strings.Replace(r.Recovery.source(), "the drill of "+string(rec.Stamp), "this drill", 1))
 	}

@@ -96,7 +96,7 @@ func (v *victim) run(args ...string) (code int, out string) {
 		}
 	}
 	switch code {
-	case codeOK, codeFailed, codeIncomplete, codeIntegrity, codeRefused, codeNoSnapshot, codeNoSpace, codeUsage:
+	case codeOK, codeFailed, codeIncomplete, codeIntegrity, codeDrill, codeRefused, codeNoSnapshot, codeNoSpace, codeUsage:
 	default:
 		v.t.Errorf("%q: exit code %d\n%s", args, code, stderr.String())
 	}
@@ -178,7 +178,15 @@ func TestHostileStores(t *testing.T) {
 				}
 				os.CopyFS(filepath.Join(home, "mine"), os.DirFS(store))
 				v.run("push", "--app", "forged", "--store", filepath.Join(home, "mine"), "--remote", filepath.Join(home, "pushed"), "--json")
-				commands.Add(5)
+				// What is not what it should be does not pass a drill. Its evidence goes into the copy.
+				for _, how := range []string{"--no-scratch", "--scratch=" + t.TempDir()} {
+					code, out := v.run("drill", stamp, "--remote", filepath.Join(home, "mine"), "--app", "forged", "--store", filepath.Join(home, "none"), how)
+					if refused && code == codeOK || !refused && a.By == "" && code != codeOK {
+						t.Errorf("drill %s: %d\n%s", how, code, out)
+					}
+				}
+				v.run("status", "--remote", filepath.Join(home, "mine"), "--app", "forged", "--store", filepath.Join(home, "none"))
+				commands.Add(8)
 
 				if after := contents(t, store); after != before {
 					t.Errorf("the store was changed:\n%s\n%s", before, after)

@@ -50,6 +50,11 @@ func (d *drill) stream() error {
 		s.wanted[a.In], s.wanted[a.File] = true, true
 		parsed[a.In] = parsed[a.In] || a.Kind() == "json"
 	}
+	for _, err := range d.snap.Archives(ctx) { // which is looked into piece by piece later, and is to be whole
+		if err != nil {
+			return err
+		}
+	}
 	d.opts.Meter.Begin("drill", d.snap.Head.Files.Bytes)
 	d.phase("open", d.sinceLap(), 0)
 	err := s.files(parsed)
