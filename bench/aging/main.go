@@ -13,7 +13,7 @@
 //	changed a day      MiB of pages (4 KiB) of databases and blocks (64 KiB) of other files that were not at the same place the day before,
 //	                   as they are and compressed; the median
 //	uploaded           MiB of archives and manifests
-//	worst day          the largest ratio of what was uploaded on a day to what had changed, compressed
+//	worst day          the largest ratio of what was uploaded on a day to what had changed, compressed; and the same without tables and maps
 //	newest only        what lies in a store whose policy keeps the newest snapshot alone, with all that the grace of 48 hours holds back, in relation
 //	                   to what is live: at the end, and in parentheses at most
 //	history            the same of a store that keeps 7 daily, 4 weekly and 6 monthly ones, in relation to what is live, and to what those need

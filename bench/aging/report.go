@@ -69,6 +69,11 @@ func (l *life) run(ctx context.Context, days, every, restores int, tell func(str
 // worse is how many times as much was uploaded as had changed.
 func (d day) worse() float64 { return float64(d.uploaded) / float64(max(1, d.changed.packed)) }
 
+// worseContent is the same without tables.
+func (d day) worseContent() float64 {
+	return float64(d.uploaded-d.tables) / float64(max(1, d.changed.packed))
+}
+
 func (l *life) sample(ctx context.Context, r *report, stored []int64) error {
 	_, full, err := l.full(ctx)
 	if err != nil {
@@ -123,6 +128,14 @@ func (r *report) worst() day {
 	return slices.MaxFunc(r.days, func(a, b day) int { return cmp.Compare(a.worse(), b.worse()) })
 }
 
+// worstContent is the largest ratio of a day without its tables.
+func (r *report) worstContent() (most float64) {
+	for _, d := range r.days {
+		most = max(most, d.worseContent())
+	}
+	return most
+}
+
 // mostStored returns the largest of the samples' ratios of what store i holds to what of does.
 func (r *report) mostStored(i int, of func(sample) int64) (most float64) {
 	for _, s := range r.samples {
@@ -158,8 +171,8 @@ func median(values []float64) float64 {
 
 // printStored prints what was uploaded and stored.
 func printStored(w io.Writer, reports []*report) {
-	fmt.Fprint(w, `| workload | state, MiB | full snapshot | changed a day, raw | changed a day | uploaded a day | of that, tables | worst day, times what changed | uploaded in all | stored: newest only, times live | stored: history, times live | stored: history, times needed | archives referred to |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+	fmt.Fprint(w, `| workload | state, MiB | full snapshot | changed a day, raw | changed a day | uploaded a day | of that, tables | worst day, times what changed | worst day without tables | uploaded in all | stored: newest only, times live | stored: history, times live | stored: history, times needed | archives referred to |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 `)
 	for _, r := range reports {
 		of := func(value func(day) int64) float64 {
@@ -175,10 +188,10 @@ func printStored(w io.Writer, reports []*report) {
 		}
 		last := r.samples[len(r.samples)-1]
 		ratio := func(i int, base int64) float64 { return float64(last.stored[i]) / float64(base) }
-		fmt.Fprintf(w, "| %s | %.0f | %.1f | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %.2f (%.2f) | %.2f (%.2f) | %.2f (%.2f) | %d (%d) |\n", r.name,
+		fmt.Fprintf(w, "| %s | %.0f | %.1f | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %.2f (%.2f) | %.2f (%.2f) | %.2f (%.2f) | %d (%d) |\n", r.name,
 			float64(r.size.raw)/(1<<20), float64(last.live)/(1<<20),
 			of(func(d day) int64 { return d.changed.raw }), of(func(d day) int64 { return d.changed.packed }), of(func(d day) int64 { return d.uploaded }), of(func(d day) int64 { return d.tables }),
-			r.worst().worse(), total,
+			r.worst().worse(), r.worstContent(), total,
 			ratio(0, last.live), r.mostStored(0, live), ratio(1, last.live), r.mostStored(1, live), ratio(1, last.needed[1]), r.mostStored(1, func(s sample) int64 { return s.needed[1] }),
 			r.days[len(r.days)-1].archives, r.mostArchives())
 	}
