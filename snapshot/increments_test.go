@@ -30,7 +30,8 @@ type chain struct {
 	at      time.Time
 	all     []*snapshot.Result
 	scale   int64
-	lost    bool // the base is lost between any two snapshots, and made anew from what is stored
+	gate    func() // if set, is called while a file is read; see snaptest.Gate
+	lost    bool   // the base is lost between any two snapshots, and made anew from what is stored
 }
 
 func newChain(t *testing.T, sources ...snapshot.Source) *chain {
@@ -62,7 +63,11 @@ func (c *chain) take(opts snapshot.Options) *snapshot.Result {
 		b.LeanOn(func(a *snapshot.BaseArchive) bool { return true })
 		opts.Base = b
 	}
-	res := snaptest.Take(c.t, c.local, opts, c.sources...)
+	var target snapshot.Target = c.local
+	if c.gate != nil {
+		target = &snaptest.Gate{Target: c.local, Meanwhile: c.gate}
+	}
+	res := snaptest.Take(c.t, target, opts, c.sources...)
 	if err := errors.Join(res.NextBase, next.Close()); err != nil {
 		c.t.Fatal(err)
 	}

@@ -73,83 +73,82 @@ func pinned(t *testing.T, db *sql.DB) bool {
 	return busy != 0
 }
 
-// A database that is in use is of the instant at which the capture began, although the walk comes to it later, and so are files that were not
+// Databases that are in use are of the instant at which the capture began, although the walk comes to them later, and so are files that were not
 // changed since.
 func TestPinnedBeforeTheWalk(t *testing.T) {
-	for _, wal := range []bool{true, false} {
-		w, db := newWalk(t, "z.db", wal)
-		w.meanwhile = func() { execute(t, db, "INSERT INTO late VALUES(1)") }
-		res, rows := w.take(t, snaptest.Local(t), "z.db")
-		if c := res.Head.Consistency; rows != 0 || c.Level != manifest.Transactional || res.Head.ProblemCount > 0 {
-			t.Errorf("in WAL mode %v: %d rows, %+v, %+v", wal, rows, c, res.Head.Problems)
+	w, db := newWalk(t, "z.db", true)
+	other := database(t, filepath.Join(w.dir, "z2.db"), 4096, false)
+	settle()
+	w.meanwhile = func() {
+		execute(t, db, "INSERT INTO late VALUES(1)")
+		execute(t, other, "DELETE FROM t")
+	}
+	res, rows := w.take(t, snaptest.Local(t), "z.db")
+	if c := res.Head.Consistency; rows != 0 || c.Level != manifest.Transactional || res.Head.ProblemCount > 0 {
+		t.Errorf("%d rows, %+v, %+v", rows, c, res.Head.Problems)
+	}
+}
+
+// One that has no name that databases have, and nothing beside it, is found by what the base knows. If it is what the base has, it is let go at once and is of
+// the instant all the same: so is a file that was read before the walk came to it, and changed since.
+func TestPinnedAsTheBaseSays(t *testing.T) {
+	t.Parallel()
+	w, db := newWalk(t, "zettel", false)
+	early := filepath.Join(w.dir, "a")
+	must(t, os.WriteFile(early, []byte("early"), 0o600))
+	c := newChain(t, snaptest.Directory("d", w.dir))
+	late := func() { execute(t, db, "INSERT INTO late VALUES(1)") }
+	for i, step := range []struct {
+		meanwhile func()
+		level     manifest.Level
+		rows      int
+	}{
+		{late, manifest.Stable, 1},
+		{late, manifest.Transactional, 1},
+		{func() {}, manifest.Transactional, 2},
+		{func() { must(t, os.WriteFile(early, []byte("late"), 0o600)) }, manifest.Transactional, 2},
+	} {
+		snaptest.WriteFile(t, filepath.Join(w.dir, "b"), snaptest.Behind, snaptest.Random, uint64(10+i))
+		outlast()
+		c.gate = step.meanwhile
+		res := c.take(snapshot.Options{})
+		var rows int
+		restored := filepath.Join(snaptest.Restore(t, res.ID, restore.Options{}, c.local.Store), "d", "zettel")
+		must(t, openDatabase(t, restored).QueryRow("SELECT count(*) FROM late").Scan(&rows))
+		if rows != step.rows || res.Head.Consistency.Level != step.level {
+			t.Errorf("step %d: %d rows, %+v", i, rows, res.Head.Consistency)
 		}
 	}
 }
 
-// One that has no name that databases have, and nothing beside it, is found by what the base knows.
-func TestPinnedAsTheBaseSays(t *testing.T) {
-	w, db := newWalk(t, "zettel", false)
-	late := func() { execute(t, db, "INSERT INTO late VALUES(1)") }
-	w.meanwhile = late
-	local := snaptest.Local(t)
-	base := filepath.Join(t.TempDir(), "base")
-	keep := func() *os.File {
-		f, err := os.Create(base)
-		must(t, err)
-		w.opts.NextBase = f
-		return f
-	}
-	f := keep()
-	if res, rows := w.take(t, local, "zettel"); rows != 1 || res.Head.Consistency.Level == manifest.Transactional {
-		t.Errorf("%d rows, %+v", rows, res.Head.Consistency)
-	}
-	must(t, f.Close())
-	b, err := snapshot.OpenBase(base)
-	must(t, err)
-	defer b.Close()
-	b.LeanOn(func(*snapshot.BaseArchive) bool { return true })
-	w.opts.Base, w.opts.NextBase, w.opts.ReadAll = b, nil, true // or else "b" is not read
-	w.opts.Stamp = manifest.StampOf(snaptest.Stamp.Time().Add(time.Second))
-	snaptest.WriteFile(t, filepath.Join(w.dir, "b"), snaptest.Behind, snaptest.Random, 2)
-	settle()
-	if res, rows := w.take(t, local, "zettel"); rows != 1 || res.Head.Consistency.Level != manifest.Transactional {
-		t.Errorf("with a base: %d rows, %+v", rows, res.Head.Consistency)
-	}
-}
-
-// What is left out is not pinned, and what is in the way of its walk is let go when that is over.
+// What is left out is not pinned, and what was pinned and is in the way of no walk is let go when that is over.
 func TestNotPinnedBeforeTheWalk(t *testing.T) {
-	for name, source := range map[string]func(*snapshot.Source){
-		"excluded":      func(s *snapshot.Source) { s.Exclude = []string{"/z/*.db"} },
-		"in one":        func(s *snapshot.Source) { s.Exclude = []string{"z"} },
-		"in a cache":    func(s *snapshot.Source) { s.ExcludeCaches = true },
-		"gone":          nil,
-		"pinned at all": nil,
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := walk{dir: t.TempDir(), source: source}
-			snaptest.WriteFile(t, filepath.Join(w.dir, "b"), snaptest.Behind, snaptest.Random, 1)
-			z := filepath.Join(w.dir, "z")
-			must(t, os.Mkdir(z, 0o755))
-			must(t, os.WriteFile(filepath.Join(z, "CACHEDIR.TAG"), []byte("Signature: 8a477f597d28d172789f06886806bc55"), 0o644))
-			db := database(t, filepath.Join(z, "z.db"), 4096, true)
-			execute(t, db, "CREATE TABLE late(x)")
-			var was bool
-			w.meanwhile = func() {
-				execute(t, db, "INSERT INTO late VALUES(1)")
-				was = pinned(t, db)
-				if name == "gone" {
-					must(t, os.Rename(z, filepath.Join(t.TempDir(), "z")))
-				}
+	w := walk{dir: t.TempDir(), source: func(s *snapshot.Source) { s.Exclude, s.ExcludeCaches = []string{"/excluded/*.db", "within"}, true }}
+	snaptest.WriteFile(t, filepath.Join(w.dir, "b"), snaptest.Behind, snaptest.Random, 1)
+	dbs := map[string]*sql.DB{}
+	for _, name := range []string{"cache", "excluded", "gone", "pinned", "within"} {
+		dir := filepath.Join(w.dir, name)
+		must(t, os.Mkdir(dir, 0o755))
+		dbs[name] = database(t, filepath.Join(dir, "z.db"), 4096, true)
+		execute(t, dbs[name], "CREATE TABLE late(x)")
+	}
+	must(t, os.WriteFile(filepath.Join(w.dir, "cache", "CACHEDIR.TAG"), []byte("Signature: 8a477f597d28d172789f06886806bc55"), 0o644))
+	w.meanwhile = func() {
+		for name, db := range dbs {
+			execute(t, db, "INSERT INTO late VALUES(1)")
+			if got := pinned(t, db); got != (name == "gone" || name == "pinned") {
+				t.Errorf("%s is pinned: %v", name, got)
 			}
-			w.take(t, snaptest.Local(t), "z/z.db")
-			if was == (source != nil) {
-				t.Errorf("pinned: %v", was)
-			}
-			if pinned(t, db) {
-				t.Error("it is pinned still")
-			}
-		})
+		}
+		must(t, os.Rename(filepath.Join(w.dir, "gone"), filepath.Join(t.TempDir(), "gone")))
+	}
+	if _, rows := w.take(t, snaptest.Local(t), "pinned/z.db"); rows != 0 {
+		t.Errorf("%d rows", rows)
+	}
+	for name, db := range dbs {
+		if pinned(t, db) {
+			t.Errorf("%s is pinned still", name)
+		}
 	}
 }
 
