@@ -1,6 +1,7 @@
 package sqlitedb_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -132,6 +133,32 @@ func TestBarrierOfWhatIsLocked(t *testing.T) {
 		got.Close()
 		p.apps[holder].do("COMMIT")
 		p.free(t)
+	}
+}
+
+// While it waits for one, the others are not kept locked all the time.
+func TestBarrierLetsGoInBetween(t *testing.T) {
+	p := newPair(t)
+	first, second := 0, 1 // in the order of the locks
+	if p.paths[0] > p.paths[1] {
+		first, second = 1, 0
+	}
+	p.apps[second].do("BEGIN IMMEDIATE")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := sqlitedb.PinTogether(ctx, p.paths, sqlitedb.TogetherOptions{Options: sqlitedb.Options{Wait: time.Hour}, Tries: -1, Barrier: true})
+		ended <- err
+	}()
+	for refused := false; !refused; {
+		_, err := p.apps[first].try("UPDATE counter SET n=n+1")
+		refused = err != nil
+	}
+	p.apps[first].do("PRAGMA busy_timeout=20000")
+	p.apps[first].do("UPDATE counter SET n=n+1")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
