@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"lifeboat/bench/data"
 )
@@ -22,6 +23,9 @@ type step struct {
 }
 
 const none data.Where = -1
+
+// settled is how long the source is left alone after a change: longer than what any contestant waits for before it believes the times of files.
+const settled = 3 * time.Second
 
 func stepsOf(what string) []step {
 	backup := func(c contestant) func(place) *exec.Cmd { return c.backup }
@@ -73,6 +77,9 @@ func (b *bench) run(n int, steps []step, list []contestant, results [][]result) 
 					return err
 				}
 			}
+		}
+		if step.change != none {
+			time.Sleep(settled)
 		}
 		if err := readAll(source); err != nil { // so that it is in the page cache
 			return err
