@@ -29,7 +29,7 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 			}
 		}
 		if err == nil && !same {
-			proof = proofOf(p)
+			proof = proofOf(r.ctx, p)
 			err = r.pinned(f, p, n > 1)
 		}
 		from, to := r.c.t.span(r.ctx, r.abs(rel), p)

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"time"
 
 	"lifeboat/internal/sqlitedb"
@@ -117,11 +118,15 @@ func (r *reader) unchangedDatabase(f *manifest.File, p *sqlitedb.Pinned) (*state
 }
 
 // proofOf returns what proves later that a database is still as it was pinned, or nil.
-func proofOf(p *sqlitedb.Pinned) *state {
-	if looks, proof := p.Before(); proof {
-		return databaseState(looks)
+func proofOf(ctx context.Context, p *sqlitedb.Pinned) *state {
+	looks, proof := p.Before()
+	if !proof {
+		return nil
 	}
-	return nil
+	if published, err := p.Published(ctx); err != nil || !published {
+		return nil
+	}
+	return databaseState(looks)
 }
 
 func databaseState(looks sqlitedb.Looks) *state {

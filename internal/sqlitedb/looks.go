@@ -18,7 +18,7 @@ type FileLook struct {
 
 // Before returns the looks from before the pin. What is equal to them later is the state of the pin, if they are proof; proof is false where
 // that does not follow: the system has no time of change, one of the files was changed so shortly before that a later change could have the
-// same time, or the database had to be recovered first.
+// same time, or the database had to be recovered first. Nor is it proof of a log unless Published.
 func (p *Pinned) Before() (looks Looks, proof bool) {
 	return p.looks, (p.staged == "" || p.slices > 0 && !p.moved) && p.looks.Main.rests(p.looks.at) && (p.looks.WAL == FileLook{} || p.looks.WAL.rests(p.looks.at))
 }
