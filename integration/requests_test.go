@@ -50,7 +50,7 @@ func TestRequestsStayBelowThePrefix(t *testing.T) {
 	m.must(nil, "backup", app, "--remote", remote)
 	for _, args := range [][]string{
 		{"list"}, {"show"}, {"ls", "latest"}, {"cat", "latest", "app/registry.json"}, {"validate", "--read-data"},
-		{"restore", "latest", "--target", filepath.Join(m.home, "r")}, {"pull", "latest"}, {"push"},
+		{"restore", "latest", "--target", filepath.Join(m.home, "r")}, {"pull", "latest"}, {"push"}, {"drill"}, {"drill", "--no-scratch"}, {"status"},
 	} {
 		m.must(nil, append(args, "--remote", remote)...)
 	}
