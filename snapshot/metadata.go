@@ -41,15 +41,18 @@ var xattrLimits = xattr.Limits{Count: manifest.MaxXattrs, Bytes: manifest.MaxXat
 func readXattrs(f *os.File) xattrs  { return newXattrs(xattr.Read(f, xattrLimits)) }
 func pathXattrs(path string) xattrs { return newXattrs(xattr.ReadPath(path, xattrLimits)) }
 
-// linkXattrs reads those of a symbolic link.
-func linkXattrs(dir *os.Root, name string) xattrs {
+// namedXattrs reads those of a symbolic link, or of a file that must not be opened. path is where it lies, for systems that reach it only by that; "" for links,
+// which have none there.
+func namedXattrs(dir *os.Root, name, path string) xattrs {
 	d, err := dir.Open(".")
 	if err != nil {
 		return xattrs{lost: err}
 	}
 	defer d.Close()
-	path, ok := pathIn(d, name)
-	if !ok {
+	if in, ok := pathIn(d, name); ok {
+		path = in
+	}
+	if path == "" {
 		return xattrs{}
 	}
 	return pathXattrs(path)

@@ -177,7 +177,7 @@ func (r *reader) look(d *dir, name, rel string) error {
 	case 0:
 		if r.links.first(first.FileInfo) == "" {
 			if p := r.c.t.claim(r.abs(rel), first.FileInfo); p != nil { // before anything opens the file; see package sqlitedb
-				return r.database(rel, first.FileInfo, p, room{}, linkXattrs(root, name))
+				return r.database(rel, first.FileInfo, p, room{}, namedXattrs(root, name, r.abs(rel)))
 			}
 		}
 		if r.links.first(first.FileInfo) == "" && r.companionOf(rel) == nil {
@@ -326,7 +326,7 @@ func (r *reader) symlink(dir *os.Root, name, rel string, first sight) error {
 		}
 		return r.gone(rel, err)
 	}
-	attrs := linkXattrs(dir, name)
+	attrs := namedXattrs(dir, name, "")
 	last, err := look(func() (fs.FileInfo, error) { return dir.Lstat(name) })
 	if err != nil {
 		return r.gone(rel, err)

@@ -2,7 +2,7 @@ package sqlitedb
 
 import "time"
 
-// Looks are what stat told of a database and of its -wal. While neither changes, nothing is committed: a commit writes to the one or, in
+// Looks are what stat told of a database and of its -wal. While neither changes, nothing is committed but what Published tells of: a commit writes to the one or, in
 // WAL mode, to the other, and both writes go through the file system, which stamps them. (The -shm may change without a commit.)
 type Looks struct {
 	Main, WAL FileLook
