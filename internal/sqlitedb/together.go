@@ -34,7 +34,8 @@ type Together struct {
 	// NoBarrier is why it did not help, if it was used: no permission to lock a database (BarrierError), or somebody else had one locked for too long.
 	NoBarrier error
 
-	hot []int // those that were committed to lately
+	hot   []int     // those that were committed to lately
+	since time.Time // when the first was pinned to which nobody can commit meanwhile
 }
 
 // PinTogether pins several databases, in this order, and proves, if it can, that they are pinned at one instant. Each pin must be closed, or all of them
@@ -99,7 +100,20 @@ func (t *Together) pin(ctx context.Context, paths []string, i int, opt TogetherO
 	if opt.Between != nil {
 		one.Between = func() { opt.Between(i) }
 	}
+	if one.Wait <= 0 {
+		one.Wait = defaultWait
+	}
+	wait := one.Wait
+	if !t.since.IsZero() { // others wait for us, so all that we wait for together is bounded
+		one.Wait = max(time.Millisecond, wait-time.Since(t.since))
+	}
 	t.Pins[i], t.Errs[i] = Pin(ctx, paths[i], one)
+	if p := t.Pins[i]; p != nil {
+		p.opt.Wait = wait
+		if t.since.IsZero() && p.BlocksCommits() {
+			t.since = time.Now()
+		}
+	}
 	return ctx.Err()
 }
 
