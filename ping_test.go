@@ -37,6 +37,13 @@ func newMonitor(t *testing.T) *fakeMonitor {
 	return m
 }
 
+// answers makes the monitor answer in another way.
+func (m *fakeMonitor) answers(how func(w http.ResponseWriter, r *http.Request)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.answer = how
+}
+
 // take returns what the monitor was told since the last call.
 func (m *fakeMonitor) take() string {
 	m.mu.Lock()
@@ -87,12 +94,12 @@ func TestPing(t *testing.T) {
 	want("POST /"+secret+"/start, POST /"+secret+"/fail lifeboat drill: exit code 5: the drill failed", 5, nil, "drill", "--remote", "bucket", "--assert", "assert.yaml", "--ping", at)
 	want("POST /"+secret+"/start, POST /"+secret+"/fail lifeboat drill: exit code 64: usage", 64, nil, "drill", "--remote", "bucket", "--pick", "best", "--ping", at)
 
-	m.answer = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }
+	m.answers(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) })
 	said := want("POST /"+secret+"/start, POST /"+secret+"/start, POST /"+secret+" lifeboat backup: ok, POST /"+secret+" lifeboat backup: ok", 0, nil, append(backup, "--ping", at)...)
 	if !strings.Contains(said, "was not told: it answered 500 Internal Server Error") {
 		t.Errorf("of a monitor that fails: %s", said)
 	}
-	m.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }
+	m.answers(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) })
 	if _, said = run(nil, append(backup, "--ping", at)...); !strings.Contains(said, "it answered 302 Found") || strings.Contains(m.take(), "elsewhere") {
 		t.Errorf("of a monitor that sends elsewhere: %s", said)
 	}
@@ -114,7 +121,7 @@ func TestPing(t *testing.T) {
 func TestPingHasALimit(t *testing.T) {
 	m := newMonitor(t)
 	gone := make(chan struct{})
-	m.answer = func(http.ResponseWriter, *http.Request) { <-gone }
+	m.answers(func(http.ResponseWriter, *http.Request) { <-gone })
 	defer close(gone)
 	u, err := url.Parse(m.URL)
 	if err != nil {
