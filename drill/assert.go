@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lifeboat/internal/config"
+	"lifeboat/internal/hook"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
@@ -259,7 +260,7 @@ func (d *drill) program(a *config.Assertion, v view) (why string, err error) {
 	}
 	ctx, cancel, limit := d.limit(a, programTime)
 	defer cancel()
-	why = runProgram(ctx, a.Exec, tree, append(d.opts.Environ,
+	why = hook.Program(ctx, a.Exec, tree, append(d.opts.Environ,
 		"LIFEBOAT_TREE="+tree, "LIFEBOAT_STAMP="+string(d.id.Stamp), "LIFEBOAT_SNAPSHOT="+d.id.String(), "LIFEBOAT_APP="+d.r.App))
 	if ctx.Err() != nil {
 		why = fmt.Sprintf("it did not come to an end within %s", limit)

@@ -1,5 +1,5 @@
-// Package hook runs the commands that an operator has configured around a capture, so that an application can be told to hold still.
-// They come from the configuration file and from nowhere else.
+// Package hook runs the commands that an operator has configured: around a capture, so that an application can be told to hold still, and
+// on what a drill has restored. They come from the configuration file, or from one that the operator named, and from nowhere else.
 package hook
 
 import (
