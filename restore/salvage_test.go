@@ -12,7 +12,6 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/internal/snaptest"
 	"lifeboat/manifest"
-	"lifeboat/remote"
 	"lifeboat/restore"
 )
 
@@ -154,7 +153,7 @@ func compareSalvaged(t *testing.T, res *restore.Result, target string, files map
 func TestSalvageOfWhatIsAway(t *testing.T) {
 	id, local, _ := whole(t)
 	snaptest.EachFault(t, func(t *testing.T, f *snaptest.Faults) error {
-		store := layout.Store{Store: snaptest.FaultyStore(local.Store.Store.(remote.Store), f)}
+		store := layout.Store{Store: snaptest.FaultyStore(local.Store.Store, f)}
 		res, target, err := salvaged(t, id, store)
 		if err == nil && !res.Salvaged.Whole {
 			t.Errorf("what could not be read is taken to be lost: %+v", res.Salvaged.Lost)

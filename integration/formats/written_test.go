@@ -50,9 +50,7 @@ func TestGoldenStoresKeepTheTables(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range append(spec.names, spec.members...) {
-		want = append(want, name)
-	}
+	want = slices.Concat(want, spec.names, spec.members)
 	for _, what := range want {
 		if !met[what] {
 			t.Errorf("no golden store has %s", what)
