@@ -32,7 +32,7 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 			proof = proofOf(r.ctx, p)
 			err = r.pinned(f, p, n > 1)
 		}
-		from, to := r.c.t.span(r.ctx, r.abs(rel), p)
+		from, to := r.c.t.span(r.ctx, p)
 		blocked, unbroken := p.Blocked(), p.Unbroken()
 		r.c.t.unpin(p)
 		cut := room.release()
@@ -58,17 +58,17 @@ func (r *reader) database(rel string, fi fs.FileInfo, p *sqlitedb.Pinned, room r
 	}
 }
 
-// rested hands on a database that is a source and that was found, when it was pinned, to be what the base has.
-func (r *reader) rested() error {
-	c, attrs := r.c, pathXattrs(r.c.root)
-	f := r.line(".", c.info, manifest.Regular)
+// rested hands on a database that was found, when it was pinned, to be what the base has. It was that from one time to another.
+func (r *reader) rested(rel string, fi fs.FileInfo, k *known, from, to time.Time, attrs xattrs) error {
+	f := r.line(rel, fi, manifest.Regular)
 	f.Xattrs = attrs.list
-	c.known.describe(f)
-	c.seen.span(c.at, c.until)
+	k.describe(f)
+	r.c.seen.span(from, to)
+	r.unit.note(to)
 	r.judge(f)
 	r.keepXattrs(f, attrs)
-	r.links.add(c.info, f)
-	return r.send(item{file: f, same: true, state: c.known.proof})
+	r.links.add(fi, f)
+	return r.send(item{file: f, same: true, state: k.proof})
 }
 
 // unpinned ends a database of which nothing was handed on yet.

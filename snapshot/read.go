@@ -61,7 +61,7 @@ func (r *reader) source() error {
 		return r.directory(top)
 	case manifest.SQLiteSource:
 		if !c.at.IsZero() {
-			return r.rested()
+			return r.rested(".", c.info, c.known, c.at, c.until, pathXattrs(c.root))
 		}
 		return r.database(".", c.info, c.pinned, c.room, pathXattrs(c.root))
 	}
@@ -176,8 +176,12 @@ func (r *reader) look(d *dir, name, rel string) error {
 	switch first.Mode().Type() {
 	case 0:
 		if r.links.first(first.FileInfo) == "" {
-			if p := r.c.t.claim(r.abs(rel), first.FileInfo); p != nil { // before anything opens the file; see package sqlitedb
-				return r.database(rel, first.FileInfo, p, room{}, namedXattrs(root, name, r.abs(rel)))
+			if m := r.c.t.claim(r.abs(rel), first.FileInfo); m != nil { // before anything opens the file; see package sqlitedb
+				attrs := namedXattrs(root, name, r.abs(rel))
+				if m.p == nil {
+					return r.rested(rel, first.FileInfo, m.known, m.from, m.to, attrs)
+				}
+				return r.database(rel, first.FileInfo, m.p, room{}, attrs)
 			}
 		}
 		if r.links.first(first.FileInfo) == "" && r.companionOf(rel) == nil {

@@ -21,9 +21,10 @@ const waitTogether = time.Second
 // A waiting database was pinned before the walk came to it.
 type waiting struct {
 	candidate
-	p    *sqlitedb.Pinned // nil if nobody can commit under a pin, and none is needed: it is as the base has it
-	from time.Time        // since when it is as looks says, if there is no pin
-	look sqlitedb.Looks
+	p *sqlitedb.Pinned // nil if it was found to be what the base has, and let go
+
+	known    *known    // that, if p is nil
+	from, to time.Time // when that was so
 }
 
 // pinTogether pins the databases that are in use at one instant, if that can be had. Those that are sources are handed to their captures, the
@@ -156,7 +157,7 @@ func copyBudget(scratch string) int64 {
 	return max(0, free-reserve) / 4
 }
 
-// asInBase ends the pin of a database under which nobody can commit, if it is as the base has it, and notes how it looks.
+// asInBase ends the pin of a database under which nobody can commit, if it is as the base has it. Then nothing of it needs to be read.
 func (t *take) asInBase(m *waiting) bool {
 	if t.opts.ReadAll {
 		return false
@@ -165,10 +166,8 @@ func (t *take) asInBase(m *waiting) bool {
 	if err != nil || !k.is(m.p) {
 		return false
 	}
-	if m.look, err = m.p.Now(); err != nil {
-		return false
-	}
-	m.from, _ = m.p.Span()
+	m.known = k
+	m.from, m.to = m.p.Span()
 	t.unpin(m.p)
 	m.p = nil
 	return true
@@ -181,21 +180,24 @@ func (t *take) wait(m *waiting) {
 	t.pins.waiting[m.place()] = m
 }
 
-// claim returns the pin of a database that waits, if it is this file that was pinned, or nil. It is the caller's from then on.
-func (t *take) claim(path string, fi fs.FileInfo) *sqlitedb.Pinned {
+// claim returns a database that waits, if it is this file that was pinned, or nil. Its pin is the caller's from then on.
+func (t *take) claim(path string, fi fs.FileInfo) *waiting {
 	t.pins.mu.Lock()
 	m := t.pins.waiting[path]
-	if m == nil || m.p == nil {
-		t.pins.mu.Unlock()
-		return nil
-	}
 	delete(t.pins.waiting, path)
 	t.pins.mu.Unlock()
-	if !m.p.Is(fi) {
+	switch {
+	case m == nil:
+	case m.p == nil:
+		if st, ok := statOf(fi); ok && st.dev == m.known.proof.file.Dev && st.ino == m.known.proof.file.Ino {
+			return m
+		}
+	case m.p.Is(fi):
+		return m
+	default:
 		t.unpin(m.p)
-		return nil
 	}
-	return m.p
+	return nil
 }
 
 // releaseWaiting ends the pins that the walk of a source did not claim, or all if that is nil.
@@ -216,7 +218,7 @@ func (t *take) releaseWaiting(of *capture) {
 }
 
 // span returns from when to when what is pinned is known to have been the newest state of a database. It must be called before unpin.
-func (t *take) span(ctx context.Context, path string, p *sqlitedb.Pinned) (from, to time.Time) {
+func (t *take) span(ctx context.Context, p *sqlitedb.Pinned) (from, to time.Time) {
 	p.Extend(ctx)
 	from, to = p.Span()
 	looks, _ := p.Before()
@@ -224,17 +226,6 @@ func (t *take) span(ctx context.Context, path string, p *sqlitedb.Pinned) (from,
 		if changed := time.Unix(0, looks.Main.Changed).Add(tick); changed.Before(from) {
 			from = changed
 		}
-	}
-	t.pins.mu.Lock()
-	m := t.pins.waiting[path]
-	t.pins.mu.Unlock()
-	if m == nil || m.p != nil {
-		return from, to
-	}
-	// It was let go at once, for it looked like that of the base. If it looks so still, it is still the same.
-	at := time.Now()
-	if now, err := p.Now(); err == nil && *databaseState(now) == *databaseState(m.look) {
-		return m.from, at
 	}
 	return from, to
 }
