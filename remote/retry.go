@@ -131,17 +131,18 @@ func (a *attempt) again(ctx context.Context, err error) error {
 		a.alone = now
 	}
 	a.answers = answers
+	tries := left // for how long there will be another attempt
 	if !a.alone.IsZero() {
-		left = min(left, min(wait, aloneFor)-now.Sub(a.alone))
+		tries = min(left, min(wait, aloneFor)-now.Sub(a.alone))
 	}
 	_, garbled := errors.AsType[*garbledError](err)
-	if left <= 0 || a.n >= maxUnanswered && (garbled || !a.s.met()) {
+	if tries <= 0 || a.n >= maxUnanswered && (garbled || !a.s.met()) {
 		return &exhausted{a.n, lasts, err}
 	}
 	if a.s.met() {
-		o.announce(now, now.Sub(a.began), left, func() string { return a.s.outageCause(err) })
+		o.announce(now, now.Sub(a.began), tries, func() string { return a.s.outageCause(err) })
 	}
-	pause := min(a.wait/2+rand.N(a.wait/2), left)
+	pause := min(a.wait/2+rand.N(a.wait/2), left) // not tries: in a pause that is cut short, the server may answer nobody, which would look like an outage
 	select {
 	case <-time.After(pause):
 	case <-ctx.Done():
