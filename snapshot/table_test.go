@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 // counting is a target that keeps nothing.
 type counting struct {
+	mu       sync.Mutex
 	archives []*manifest.Archive
 	bytes    int64 // of archives and manifests
 	manifest int64
@@ -39,6 +41,8 @@ type counted struct {
 }
 
 func (o *counted) Commit(a *manifest.Archive) error {
+	o.to.mu.Lock()
+	defer o.to.mu.Unlock()
 	o.to.archives = append(o.to.archives, a)
 	o.to.bytes += a.Size
 	return nil
