@@ -269,7 +269,8 @@ func (s *session) repair(ctx context.Context, e *examination, from []*place, opt
 		switch {
 		case d.loss == nil:
 		case d.loss.Manifest:
-			if err := s.repairManifest(ctx, e.place, d, from); err != nil {
+			var err error
+			if d.From, d.Left, err = replaceManifest(ctx, e.place.Store, d.loss.Snapshots[0], from); err != nil {
 				return err
 			}
 		case e.from[d.loss.SHA256] == layout.Store{}: // it has not come with a snapshot
@@ -325,25 +326,24 @@ func nameOf(places []*place, store layout.Store) string {
 	return ""
 }
 
-// repairManifest stores a manifest again that another place has whole.
-func (s *session) repairManifest(ctx context.Context, to *place, d *damage, from []*place) error {
-	id := d.loss.Snapshots[0]
-	d.Left = nothingElse
+// replaceManifest stores a manifest again in a store, from the first of the places that has it whole, whose name it returns. left is why there is no
+// such place; err, that ctx has ended.
+func replaceManifest(ctx context.Context, to layout.Store, id manifest.ID, from []*place) (name, left string, err error) {
+	left = nothingElse
 	for _, p := range from {
 		_, stored, err := p.Manifest(ctx, id)
 		if err == nil {
 			err = to.Replace(ctx, id, stored)
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return "", "", context.Cause(ctx)
 		}
 		if err == nil {
-			d.From, d.Left = p.name, ""
-			return nil
+			return p.name, "", nil
 		}
-		d.Left = err.Error()
+		left = err.Error()
 	}
-	return nil
+	return "", left, nil
 }
 
 // healLocal examines the local store, and takes from the remotes what it has lost.

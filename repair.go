@@ -161,7 +161,8 @@ func (s *session) repairAt(ctx context.Context, p *place, list []*repair, from [
 			continue
 		}
 		if r.sum.IsZero() {
-			if err := replaceManifest(ctx, r, from); err != nil {
+			var err error
+			if r.From, r.Left, err = replaceManifest(ctx, r.at.Store, r.id, from); err != nil {
 				return err
 			}
 			continue
@@ -216,25 +217,6 @@ func (s *session) needOf(ctx context.Context, r *repair, places []layout.Store) 
 		return publish.Need{}, err
 	}
 	return publish.Need{SHA256: a.SHA256, Size: a.Size}, nil
-}
-
-// replaceManifest stores a manifest again, from the first place that has it whole.
-func replaceManifest(ctx context.Context, r *repair, from []*place) error {
-	for _, p := range from {
-		_, stored, err := p.Manifest(ctx, r.id)
-		if err == nil {
-			err = r.at.Replace(ctx, r.id, stored)
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err == nil {
-			r.From, r.Left = p.name, ""
-			return nil
-		}
-		r.Left = err.Error()
-	}
-	return nil
 }
 
 // checkRepaired checks again what something was repaired of, and puts what is found then in the place of what was found before.
