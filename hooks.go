@@ -78,17 +78,22 @@ func (h *hooks) runner(ctx context.Context, event string, err error) *hook.Runne
 	if event == "before" {
 		return r
 	}
-	code, text := codeOK, ""
+	f := ending(ctx, err)
+	r.Env = append(r.Env, fmt.Sprintf("LIFEBOAT_EXIT=%d", f.code), "LIFEBOAT_ERROR="+f.Error())
+	return r
+}
+
+// ending is how a command ended, for those who are told of it by other means than its output: hooks and monitors. Success has code 0 and no words.
+func ending(ctx context.Context, err error) *failure {
 	var told reported
 	switch {
+	case err == nil:
+		return &failure{code: codeOK, err: errors.New("")}
 	case errors.As(err, &told):
-		code, text = int(told), meaning(int(told))
-	case err != nil:
-		f := classify(ctx, err)
-		code, text = f.code, f.Error()
+		text := meaning(int(told))
+		return &failure{code: int(told), kind: text, err: errors.New(text)}
 	}
-	r.Env = append(r.Env, fmt.Sprintf("LIFEBOAT_EXIT=%d", code), "LIFEBOAT_ERROR="+text)
-	return r
+	return classify(ctx, err)
 }
 
 // meaning says in a few words what a backup has reported with an exit code.

@@ -70,18 +70,10 @@ func (s *session) pinged(ctx context.Context, do func() error) error {
 	go func() { started <- m.tell(ctx, "start", "") }()
 	err = do()
 	failed := <-started
-	code, kind := codeOK, ""
-	var told reported
-	switch {
-	case errors.As(err, &told):
-		code, kind = int(told), meaning(int(told))
-	case err != nil:
-		f := classify(ctx, err)
-		code, kind = f.code, strings.ReplaceAll(f.kind, "_", " ")
-	}
+	f := ending(ctx, err)
 	how, body := "", fmt.Sprintf("lifeboat %s: ok\n", s.c.Command.Name)
-	if code != codeOK {
-		how, body = "fail", fmt.Sprintf("lifeboat %s: exit code %d: %s\n", s.c.Command.Name, code, kind)
+	if f.code != codeOK {
+		how, body = "fail", fmt.Sprintf("lifeboat %s: exit code %d: %s\n", s.c.Command.Name, f.code, strings.ReplaceAll(f.kind, "_", " "))
 	}
 	if last := m.tell(context.WithoutCancel(ctx), how, body); last != nil {
 		failed = last
