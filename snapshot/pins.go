@@ -246,9 +246,13 @@ func (t *take) roomFor(ctx context.Context, source, path string, quiet func(cut 
 func (r *reader) pin(rel string) (*sqlitedb.Pinned, error) { return r.c.t.pinOne(r.ctx, r.abs(rel)) }
 
 // reach waits until the packer has taken all that was handed to it, and so does not wait for room.
-func (r *reader) reach(cut bool) error {
+func (r *reader) reach(cut bool) error { return r.arrive(item{cut: cut}) }
+
+// arrive hands an item to the packer and waits until it was taken, with all before it.
+func (r *reader) arrive(it item) error {
 	reached := make(chan struct{})
-	if err := r.send(item{cut: cut, reached: reached}); err != nil {
+	it.reached = reached
+	if err := r.send(it); err != nil {
 		return err
 	}
 	select {

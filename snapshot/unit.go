@@ -198,14 +198,8 @@ func (r *reader) mark() (place, error) {
 
 // forget forgets what was handed on since a mark, all of it below a directory.
 func (r *reader) forget(to place, rel string) error {
-	reached := make(chan struct{})
-	if err := r.send(item{forget: true, reached: reached}); err != nil {
+	if err := r.arrive(item{forget: true}); err != nil { // so that the problems that the packer found are there
 		return err
-	}
-	select {
-	case <-reached: // so that the problems that the packer found are there
-	case <-r.ctx.Done():
-		return r.ctx.Err()
 	}
 	r.c.seen, r.c.line.Excluded = to.seen, to.excluded
 	below := r.c.path(rel) + "/"
