@@ -188,7 +188,7 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 		return err
 	}
 	if report.NotLocal == "" {
-		if _, err := keepNeeds(ctx, s.keeper(), res.ID, s.limits.workers, w.local.Store); err != nil {
+		if _, err := readNeeds(ctx, s.keeper(), res.ID, s.limits.workers, w.local.Store); err != nil {
 			s.detail("what %s needs is not kept for a listing: %s", res.ID.Stamp, explain(err))
 		}
 	}

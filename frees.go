@@ -99,7 +99,7 @@ func (f *freeing) of(ctx context.Context, c *layout.Catalog, id manifest.ID) ([]
 	if len(places) == 0 {
 		return nil, errNotKept
 	}
-	needs, err := keepNeeds(ctx, f.kept, id, f.workers, places...)
+	needs, err := readNeeds(ctx, f.kept, id, f.workers, places...)
 	if err == nil {
 		f.needs[id] = needs
 	}
@@ -108,8 +108,8 @@ func (f *freeing) of(ctx context.Context, c *layout.Catalog, id manifest.ID) ([]
 
 func needsName(id manifest.ID) string { return "needs " + id.String() }
 
-// keepNeeds reads what a snapshot needs, and keeps it.
-func keepNeeds(ctx context.Context, kept layout.Keeper, id manifest.ID, workers int, places ...layout.Store) (needs []publish.Need, err error) {
+// readNeeds reads what a snapshot needs, and keeps it.
+func readNeeds(ctx context.Context, kept layout.Keeper, id manifest.ID, workers int, places ...layout.Store) (needs []publish.Need, err error) {
 	snap, err := layout.OpenSnapshot(ctx, id, workers, places...)
 	if err != nil {
 		return nil, err
