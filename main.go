@@ -42,7 +42,10 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the process at once
-	os.Exit(run(ctx, os.Args, environ.Current(), os.Stdout, os.Stderr))
+	stopProfiles := startProfiles()
+	code := run(ctx, os.Args, environ.Current(), os.Stdout, os.Stderr)
+	stopProfiles()
+	os.Exit(code)
 }
 
 // run is the whole program but for the process around it. It returns the exit code.
