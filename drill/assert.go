@@ -139,8 +139,8 @@ func (d *drill) query(a *config.Assertion, v view) (why string, err error) {
 
 // limit returns the context in which to look at an assertion.
 func (d *drill) limit(a *config.Assertion, normal time.Duration) (context.Context, context.CancelFunc, time.Duration) {
-	if a.Timeout != 0 {
-		normal = max(0, time.Duration(a.Timeout))
+	if a.Timeout > 0 {
+		normal = time.Duration(a.Timeout)
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, normal)
 	return ctx, cancel, normal

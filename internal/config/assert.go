@@ -167,7 +167,7 @@ func (p *parser) assertion(n *yaml.Node) {
 		field{"at_most", p.value("at_most", &a.AtMost)},
 		field{"sha256", p.text("sha256", &a.SHA256)},
 		field{"absent", p.boolean("absent", &a.Absent)},
-		field{"timeout", quantity(p.reader, "timeout", ParseDuration, &a.Timeout)},
+		field{"timeout", quantity(p.reader, "timeout", parseTimeout, &a.Timeout)},
 	)
 	if len(p.problems) > before {
 		return

@@ -93,6 +93,7 @@ func TestAssertionProblems(t *testing.T) {
 		"assert: [{sql: SELECT 1, in: a/b, equals: 1, sha256: x}]":     "1:54: sha256 does not belong to sql",
 		"assert: [{sql: SELECT 1, in: a/b, equals: 1, timeout: soon}]": `1:55: timeout: "soon": want a time such as 30s, 15m or 1h`,
 		"assert: [{json: items, in: a/b}]":                             "1:17: json is a pointer, and begins with /, as in /items/0/name",
+		"assert: [{sql: SELECT 1, in: a/b, equals: 1, timeout: 0s}]":   `1:55: timeout: 0s: want some time, such as 5m: nothing ends at once`,
 		"assert: [{json: /items, in: a/b, timeout: 1s}]":               "1:43: timeout does not belong to json",
 		"assert: [{file: a/b, in: a/b}]":                               "1:26: in does not belong to file",
 		"assert: [{file: ../b}]":                                       "1:17: file: want a path in the snapshot, source first, as in data/app.sqlite",
