@@ -2,19 +2,23 @@
 
 // Command compare measures lifeboat beside what people use without it, on the same data, the same server and in one run:
 //
-//	go run ./bench/compare [-data app1g | small50k | big] [-runs N] [-cache DIR] [-json FILE]
+//	go run ./bench/compare [-data app1g,small50k,big] [-runs N] [-peers restic,kopia,rclone,pipeline] [-cache DIR] [-json FILE]
 //
-// The others are restic, kopia and rclone, as far as they are installed (`go install` has newer ones than distributions do), and
-// `sqlite3 .backup` of each database, then tar, zstd -3 -T0 and mc pipe in one pipeline. All do the same steps on the same copy of
-// the data, in turn, A B A B: a first backup, one of nothing, backups after changes, a restore, one file, a list, and a check of every
-// byte. Nobody writes to the databases meanwhile, or those who copy files would not have a consistent one: for live databases they
-// need them staged first, which only the pipeline does here. Each has its own prefix; the source is in the page cache; before restores
-// and checks nothing is cached by the tool. What is restored is compared with the source, byte for byte.
+// The others are restic, kopia and rclone, as far as they are on the PATH (`go install` has newer ones than distributions do), and the
+// pipeline: `sqlite3 .backup` of each database, then tar, zstd -3 -T0 and mc pipe. All do the same steps on the same copy of the data,
+// in turn, A B A B: a first backup, one of nothing, backups after changes, a restore, one file, a list, and a check of every byte.
+// Each has its own prefix; the source is in the page cache; before restores and checks nothing is cached by the tool. What is
+// restored is compared with the source, byte for byte. Who is not there or fails is named, and the others go on.
 //
-// It needs the programs sqlite3, tar, zstd and bash, and builds the pinned MinIO server and client the first time. It prints
-// Markdown: for each figure a table with medians, in parentheses the smallest and the largest, and how many times lifeboat's median
-// another one's is. The machine is shared with the server, whose processor time is therefore given apart. Bytes and requests are
-// the server's own counts.
+// Nobody writes to the databases meanwhile, or those who copy files would not have a consistent one. For live databases restic, kopia
+// and rclone need them staged first, as the pipeline does here: the time of that is measured once for each backup of each run, and
+// given beside theirs.
+//
+// It builds the pinned MinIO server and client the first time. It prints Markdown: the goals first, then for each figure a table with
+// medians, in parentheses the smallest and the largest, and how many times lifeboat's median another one's is. The machine is shared
+// with the server, whose processor time is therefore given apart. Bytes and requests are the server's own counts.
+//
+// A run of app1g by all takes about four minutes on two cores, one of small50k six, most of them rclone's, and one of big three.
 package main
 
 import (
@@ -23,19 +27,21 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 
 	"lifeboat/bench/data"
 	"lifeboat/bench/measure"
-	"lifeboat/integration/miniotest"
+	"lifeboat/bench/rig"
 	"lifeboat/internal/durable"
 )
 
 func main() {
 	measure.Main()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := compare(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -44,8 +50,9 @@ func main() {
 }
 
 func compare(ctx context.Context) (err error) {
-	what := flag.String("data", "app1g", "app1g, small50k or big: what to back up (see bench/data)")
+	what := flag.String("data", "app1g", "what to back up, of app1g, small50k and big (see bench/data)")
 	runs := flag.Int("runs", 3, "how often each does it")
+	peers := flag.String("peers", "restic,kopia,rclone,pipeline", "beside whom")
 	cache := flag.String("cache", "", "directory that keeps the data between runs (default: the user's cache directory)")
 	samples := flag.String("json", "", "file for every sample")
 	flag.Parse()
@@ -53,36 +60,53 @@ func compare(ctx context.Context) (err error) {
 		flag.Usage()
 		return errors.New("want flags only, and at least one run")
 	}
-	source, err := ensureData(*what, *cache)
-	if err != nil {
-		return err
-	}
-	scratch, err := os.MkdirTemp("", "lifeboat-bench-*")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	b := &bench{source: source, scratch: scratch}
-	if err := b.prepare(ctx); err != nil {
-		return err
-	}
-	defer b.server.Stop()
-	list, absent := b.contestants()
-	steps := stepsOf(*what)
-	results := make([][]result, len(steps))
-	for k := range steps {
-		results[k] = make([]result, len(list))
-	}
-	for n := range *runs {
-		if err := b.run(n, steps, list, results); err != nil {
+	var sources []string
+	for name := range strings.SplitSeq(*what, ",") {
+		source, err := ensureData(name, *cache)
+		if err != nil {
 			return err
 		}
+		sources = append(sources, source)
 	}
-	b.print(*what, steps, list, absent, results)
-	if *samples == "" {
-		return nil
+	r, err := rig.New(ctx)
+	if err != nil {
+		return err
 	}
-	return writeJSON(*samples, *what, steps, list, results)
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := r.Server.MakeBucket(ctx, bucket); err != nil {
+		return err
+	}
+	var all []*bench
+	for _, source := range sources {
+		b := &bench{Rig: r, what: filepath.Base(source), source: source}
+		if b.databases, err = findDatabases(source); err != nil {
+			return err
+		}
+		list, absent := b.contestants(ctx, strings.Split(*peers, ","))
+		b.contest(list, absent)
+		all = append(all, b)
+	}
+	stopped := contest(ctx, all, *runs) // what was measured until then is printed all the same
+	printHead(os.Stdout, all)
+	printGoals(os.Stdout, all)
+	for _, b := range all {
+		b.print(os.Stdout)
+	}
+	if slices.ContainsFunc(all, func(b *bench) bool { return b.failed(0) }) {
+		stopped = errors.Join(stopped, errors.New("lifeboat failed"))
+	}
+	return errors.Join(stopped, rig.WriteJSON(*samples, entries(all)))
+}
+
+func contest(ctx context.Context, all []*bench, runs int) error {
+	for _, b := range all {
+		for n := range runs {
+			if err := b.run(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // bigMiB is the size of the one database of big.
@@ -120,41 +144,36 @@ func ensureData(what, cache string) (string, error) {
 	return dir, durable.Rename(tmp, dir)
 }
 
-// A bench is the server and the programs that all contestants use.
+const bucket = "bench"
+
+// A bench is one data set, who takes part, and what each took.
 type bench struct {
-	source, scratch string
-	server          *miniotest.Dedicated
-	mc, program     string
-	databases       []string // in source, relative
-	mutable         []string // those of them that bench/data can change
-	small           string   // a small file of the source
+	*rig.Rig
+	what, source string
+	databases    []string // in source, relative
+	mc           string
+	list         []contestant
+	absent       []string
+	steps        []step
+	results      [][]result     // by step and contestant
+	staged       [][]rig.Sample // by step
 }
 
-func (b *bench) prepare(ctx context.Context) (err error) {
-	for _, p := range []string{"sqlite3", "tar", "zstd", "bash"} {
-		if _, err := exec.LookPath(p); err != nil {
-			return fmt.Errorf("%w; install it first", err)
-		}
+// A result is what each run of one step by one contestant took; empty where it does not have the step.
+type result struct {
+	Runs   []rig.Sample
+	Failed []string // why, of runs that failed
+}
+
+func (b *bench) contest(list []contestant, absent []string) {
+	b.list, b.absent, b.steps = list, absent, stepsOf(b.what)
+	b.results, b.staged = make([][]result, len(b.steps)), make([][]rig.Sample, len(b.steps))
+	for k := range b.steps {
+		b.results[k] = make([]result, len(list))
 	}
-	b.program = filepath.Join(b.scratch, "lifeboat")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.program, "lifeboat").CombinedOutput(); err != nil {
-		return fmt.Errorf("build lifeboat: %w\n%s", err, out)
-	}
-	if b.mc, err = miniotest.ClientProgram(ctx); err != nil {
-		return err
-	}
-	if b.databases, err = findDatabases(b.source); err != nil {
-		return err
-	}
-	if err := b.chooseFiles(); err != nil {
-		return err
-	}
-	if b.server, err = miniotest.StartDedicated(ctx); err != nil {
-		return err
-	}
-	if err := b.makeBucket(); err != nil {
-		b.server.Stop()
-		return err
-	}
-	return nil
+}
+
+// failed reports whether a contestant failed in any step.
+func (b *bench) failed(contestant int) bool {
+	return slices.ContainsFunc(b.results, func(of []result) bool { return len(of[contestant].Failed) > 0 })
 }

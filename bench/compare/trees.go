@@ -46,19 +46,20 @@ func eachFile(dir string, do func(path, rel string) error) error {
 }
 
 // chooseFiles picks the databases that change and the file that is asked for alone: the smallest one.
-func (b *bench) chooseFiles() error {
+func chooseFiles(source string) (mutable []string, small string, err error) {
 	smallest := int64(math.MaxInt64)
-	return eachFile(b.source, func(path, rel string) error {
+	err = eachFile(source, func(path, rel string) error {
 		switch filepath.Base(rel) {
 		case "app.sqlite", "big.sqlite":
-			b.mutable = append(b.mutable, rel)
+			mutable = append(mutable, rel)
 		}
 		info, err := os.Stat(path)
 		if err == nil && info.Size() > 0 && info.Size() < smallest {
-			smallest, b.small = info.Size(), rel
+			smallest, small = info.Size(), rel
 		}
 		return err
 	})
+	return mutable, small, err
 }
 
 // copyTree copies a tree with the times of its files.
@@ -84,13 +85,14 @@ func readAll(dir string) error {
 // pageOne is what `sqlite3 .backup` writes anew: the header, with its change counter, lies in it.
 const pageOne = 4096
 
-// compare reports the first file of source that is not, byte for byte, in dir, or that should not be there.
-func (b *bench) compare(source, dir string) error {
+// sameTree reports the first file of source that is not, byte for byte, in dir, or that should not be there. Of databases whose first
+// page was rewritten, that is left out.
+func sameTree(source, dir string, rewritten []string) error {
 	count := 0
 	err := eachFile(source, func(path, rel string) error {
 		count++
 		from := int64(0)
-		if slices.Contains(b.databases, rel) {
+		if slices.Contains(rewritten, rel) {
 			from = pageOne
 		}
 		return sameFile(path, filepath.Join(dir, rel), from)

@@ -78,4 +78,5 @@ const (
 	partSmall
 	partScatter
 	partRecent
+	partBulk
 )

@@ -38,7 +38,11 @@ func Main() {
 	}
 }
 
-// Run runs cmd, whose output goes to standard error, and measures it. That it fails is an error.
+// output tells the process that measures that a file waits for the program's standard output, as its descriptor 3.
+const output = "LIFEBOAT_BENCH_OUTPUT"
+
+// Run runs cmd and measures it. Its standard output goes to cmd.Stdout if that is a file, and to standard error otherwise. That it
+// fails is an error.
 func Run(cmd *exec.Cmd) (Usage, error) {
 	var u Usage
 	self, err := os.Executable()
@@ -47,6 +51,9 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 	}
 	m := exec.Command(self, append([]string{cmd.Path}, cmd.Args[1:]...)...)
 	m.Env, m.Dir, m.Stderr = append(cmd.Environ(), role+"=1"), cmd.Dir, cmd.Stderr
+	if f, ok := cmd.Stdout.(*os.File); ok {
+		m.Env, m.ExtraFiles = append(m.Env, output+"=1"), []*os.File{f}
+	}
 	out, err := m.Output()
 	if err != nil {
 		return u, fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
@@ -57,8 +64,11 @@ func Run(cmd *exec.Cmd) (Usage, error) {
 // measure runs a command and prints its Usage. It returns the exit code.
 func measure(args []string) int {
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, role+"=") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, role+"=") || strings.HasPrefix(v, output+"=") })
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if os.Getenv(output) != "" {
+		cmd.Stdout = os.NewFile(3, "output")
+	}
 	began := time.Now()
 	err := cmd.Run()
 	wall := time.Since(began)

@@ -49,6 +49,24 @@ func (s *Server) client() (*minio.Client, error) {
 	})
 }
 
+// MakeBucket makes an empty bucket, for programs that are no tests.
+func (s *Server) MakeBucket(ctx context.Context, name string) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	return client.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: s.Region})
+}
+
+// RemoveBucket removes a bucket and every version of every object in it.
+func (s *Server) RemoveBucket(ctx context.Context, name string) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	return removeBucket(ctx, client, name)
+}
+
 // removeBucket removes a bucket and every version of every object in it.
 func removeBucket(ctx context.Context, client *minio.Client, name string) error {
 	ctx, cancel := context.WithCancel(ctx)
