@@ -67,6 +67,10 @@ type Body struct {
 // PutOptions are the rarely needed ones. The zero value overwrites.
 type PutOptions struct {
 	IfAbsent bool // fail with fs.ErrExist when the key is taken
+
+	// Same says, with IfAbsent, that whatever lies under the key has the same content, as where a name is that of its content. To replace
+	// it does no harm then, so a store that cannot promise IfAbsent does not check first, and Put may succeed though the key is taken.
+	Same bool
 }
 
 // Info describes an object.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -28,6 +30,7 @@ type s3Store struct {
 	known  func() bool // whether the store was used before
 
 	refused *refusals
+	listed  atomic.Bool // a listing has succeeded: there is the bucket, and a server of S3
 }
 
 func newS3(loc Location, cfg Config) (*s3Store, error) {
@@ -91,10 +94,15 @@ func (s *s3Store) Stat(ctx context.Context, key string) (info Info, err error) {
 }
 
 // head describes an object. The answer to a failed HEAD has no body, so it cannot tell a missing
-// object from a missing bucket or from a server that is none of S3; a GET of the first byte can.
+// object from a missing bucket or from a server that is none of S3; a GET of the first byte can. It is not needed where a listing has
+// told both, and the answer is by what a server of S3 calls a request, so not by something between here and there.
 func (s *s3Store) head(ctx context.Context, object string) (minio.ObjectInfo, error) {
 	o, err := s.core.StatObject(ctx, s.loc.Bucket, object, minio.StatObjectOptions{Checksum: true})
-	if _, answered := errors.AsType[minio.ErrorResponse](err); answered && !passingStatus(err) {
+	if r, answered := errors.AsType[minio.ErrorResponse](err); answered && !passingStatus(err) {
+		if r.StatusCode == http.StatusNotFound && r.RequestID != "" && s.listed.Load() {
+			r.Code, r.XMLName.Local = minio.NoSuchKey, "Error" // as isAbsent has it
+			return minio.ObjectInfo{}, r
+		}
 		return s.headByGet(ctx, object, err)
 	}
 	if err == nil && (o.ETag == "" || o.Size < 0) {

@@ -63,7 +63,7 @@ type dialect struct {
 func (s *s3Store) putInTurn(ctx context.Context, p put) (err error) {
 	known := s.refused.get()
 	best := dialect{p.ifAbsent && !known.Condition, !known.Checksum}
-	if best.condition && s.taken(ctx, p.object) {
+	if best.condition && !p.same && s.taken(ctx, p.object) {
 		return fs.ErrExist
 	}
 	for turns := []dialect{best}; len(turns) > 0; {

@@ -32,6 +32,9 @@ func (s *s3Store) list(ctx context.Context, prefix, after string) iter.Seq2[Info
 				l.last = l.after
 			}
 			err = s.try(ctx, l.run)
+			if err == nil {
+				s.listed.Store(true)
+			}
 		}
 		if err != nil {
 			s.explain(ctx, &err, "list", prefix)

@@ -40,7 +40,7 @@ func (s *s3Store) Put(ctx context.Context, key string, body Body, opts PutOption
 		return err
 	}
 	defer src.shut()
-	p := put{key: key, object: object, src: src, ifAbsent: opts.IfAbsent}
+	p := put{key: key, object: object, src: src, ifAbsent: opts.IfAbsent, same: opts.Same}
 	return s.putInTurn(ctx, p)
 }
 
@@ -49,6 +49,7 @@ type put struct {
 	key, object string
 	src         *source
 	ifAbsent    bool
+	same        bool // see PutOptions
 }
 
 // putAs stores the object in one dialect.
@@ -59,7 +60,7 @@ type put struct {
 // call has done what it was asked to do: whoever wrote it, no reader can tell the difference. A 412 without such an
 // attempt is fs.ErrExist even if the content is the same, since then the key was taken before.
 func (s *s3Store) putAs(ctx context.Context, p put, d dialect) error {
-	if p.ifAbsent && !d.condition {
+	if p.ifAbsent && !d.condition && !p.same {
 		if _, err := s.Stat(ctx, p.key); err == nil {
 			return fs.ErrExist
 		} else if !errors.Is(err, fs.ErrNotExist) {

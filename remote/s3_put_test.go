@@ -338,3 +338,32 @@ func TestPutLeavesBodyAlone(t *testing.T) {
 		}
 	}
 }
+
+// Where what is there is the same, nobody looks first whether anything is: neither on a server that knows conditions, nor on one that does not.
+func TestPutSame(t *testing.T) {
+	t.Parallel()
+	for _, knows := range []bool{true, false} {
+		f := newFake(t, false)
+		f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			if !knows && r.Header.Get("If-None-Match") != "" {
+				io.Copy(io.Discard, r.Body)
+				answer(w, 501, "NotImplemented", "If-None-Match is not implemented.")
+				return true
+			}
+			return false
+		}
+		s := f.open(t, nil)
+		want := map[bool][]error{true: {nil, fs.ErrExist}, false: {nil, nil}}[knows]
+		for i, want := range want {
+			if err := s.Put(t.Context(), "one", body([]byte("content")), remote.PutOptions{IfAbsent: true, Same: true}); !errors.Is(err, want) {
+				t.Errorf("conditions %v, time %d: %v, want %v", knows, i, err, want)
+			}
+		}
+		if got, want := f.methods(), map[bool]string{true: "PUT PUT", false: "PUT PUT PUT"}[knows]; got != want {
+			t.Errorf("conditions %v: %s, want %s", knows, got, want)
+		}
+		if got := string(f.objects["app/one"]); got != "content" {
+			t.Errorf("conditions %v: it is %q", knows, got)
+		}
+	}
+}

@@ -236,3 +236,44 @@ func TestListWrongAnswers(t *testing.T) {
 		}
 	}
 }
+
+// Whether an object is missing, or the bucket, or the server is none of S3, a HEAD does not tell. A listing has told, if there was one, but only an answer that a
+// server of S3 gave counts then.
+func TestStatOfNothing(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		listed, id bool
+		want       string
+	}{
+		"at first":        {false, true, "HEAD GET"},
+		"after a listing": {true, true, "HEAD"},
+		"without an ID":   {true, false, "HEAD GET"},
+	} {
+		f := newFake(t, false)
+		f.objects["app/there"] = []byte("x")
+		f.intercept = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			if test.id {
+				w.Header().Set("X-Amz-Request-Id", "17A2B")
+			}
+			return false
+		}
+		s := f.open(t, nil)
+		if test.listed {
+			for _, err := range s.List(t.Context(), "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		f.methods()
+		if _, err := s.Stat(t.Context(), "not/there"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := f.methods(); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+		if info, err := s.Stat(t.Context(), "there"); err != nil || info.Size != 1 {
+			t.Errorf("%s: %+v, %v", name, info, err)
+		}
+	}
+}
