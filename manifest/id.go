@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -98,4 +99,6 @@ func ParseID(s string) (ID, error) {
 func (id ID) String() string { return string(id.Stamp) + "-" + id.SHA256.String() }
 
 // Compare orders IDs by time, then by hash.
-func (id ID) Compare(other ID) int { return strings.Compare(id.String(), other.String()) }
+func (id ID) Compare(other ID) int {
+	return cmp.Or(strings.Compare(string(id.Stamp), string(other.Stamp)), bytes.Compare(id.SHA256[:], other.SHA256[:]))
+}

@@ -2,6 +2,7 @@ package layout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -20,9 +21,12 @@ type tailLister interface {
 	ListAfter(ctx context.Context, after string) iter.Seq2[remote.Info, error]
 }
 
-// A glance is what a short listing of a store shows.
-type glance struct {
-	snapshots []Entry
+// onePage is how many names one request for a listing shows.
+const onePage = 1000
+
+// A Glance is what a short listing of a store shows.
+type Glance struct {
+	snapshots []Entry // oldest first
 
 	// all says that the rest is known, too. It is where that takes no more than one listing.
 	all     bool
@@ -30,35 +34,107 @@ type glance struct {
 	pins    map[manifest.ID]bool
 	drills  []Drill
 	marker  *remote.Info // nil if there is none
+
+	archives map[manifest.Hash]ArchiveInfo // nil: they were not listed
 }
 
 // glance lists the snapshots, and where that costs nothing more, what else there is beside archives.
-func (s Store) glance(ctx context.Context) (*glance, error) {
+func (s Store) glance(ctx context.Context) (*Glance, error) {
 	tail, ok := s.Store.(tailLister)
 	if !ok {
 		entries, err := s.Snapshots(ctx)
-		return &glance{snapshots: entries}, err
+		return &Glance{snapshots: entries}, err
 	}
-	g := &glance{all: true, pins: map[manifest.ID]bool{}}
+	g := &Glance{all: true, pins: map[manifest.ID]bool{}}
 	for info, err := range tail.ListAfter(ctx, afterArchives) {
 		if err != nil {
 			return nil, err
 		}
-		if e, ok := entryOf(info, manifestsPrefix); ok {
-			g.snapshots = append(g.snapshots, e)
-		} else if e, ok := entryOf(info, removedPrefix); ok {
-			g.removed = append(g.removed, e)
-		} else if id, ok := pinOf(info); ok {
-			g.pins[id] = true
-		} else if d, ok := drillOf(info); ok {
-			g.drills = append(g.drills, d)
-		} else if info.Key == MarkerKey {
-			g.marker = &info
+		g.add(info)
+	}
+	slices.SortFunc(g.drills, Drill.Compare)
+	return g, nil
+}
+
+// glanceAll lists the snapshots of a store in which there may be few archives: where one request shows them and all else, it is the only one. It
+// is for who is going to send archives to a bucket.
+func (s Store) glanceAll(ctx context.Context) (*Glance, error) {
+	g := &Glance{all: true, pins: map[manifest.ID]bool{}, archives: map[manifest.Hash]ArchiveInfo{}}
+	n := 0
+	for info, err := range s.List(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		a, ok := archiveOf(info)
+		if !ok {
+			g.add(info)
+			continue
+		}
+		g.archives[a.SHA256] = a
+		if n++; n == onePage { // before it asks for the next
+			return s.glance(ctx)
 		}
 	}
 	slices.SortFunc(g.drills, Drill.Compare)
 	return g, nil
 }
+
+// add takes note of an object that is no archive.
+func (g *Glance) add(info remote.Info) {
+	if e, ok := entryOf(info, manifestsPrefix); ok {
+		g.snapshots = append(g.snapshots, e)
+	} else if e, ok := entryOf(info, removedPrefix); ok {
+		g.removed = append(g.removed, e)
+	} else if id, ok := pinOf(info); ok {
+		g.pins[id] = true
+	} else if d, ok := drillOf(info); ok {
+		g.drills = append(g.drills, d)
+	} else if info.Key == MarkerKey {
+		g.marker = &info
+	}
+}
+
+// Archives returns the archives that were there; nil if they were not listed. It is for reading.
+func (g *Glance) Archives() map[manifest.Hash]ArchiveInfo { return g.archives }
+
+// Drills returns the evidence that was there; ok says whether it was listed.
+func (g *Glance) Drills() (list []Drill, ok bool) { return g.drills, g.all }
+
+// Enter reads the marker of a store and lists it as glanceAll does, both at once where a marker is expected. Where none is, the listing comes first, and may say
+// that there is none. A directory is not listed: that is no faster for being done at once, and is left to who needs it. The error is about the marker, as that of Marker, or that the store was not reached; the glance is nil if it could not be listed.
+func (s Store) Enter(ctx context.Context, expected bool) (Marker, *Glance, error) {
+	if _, ok := s.Store.(tailLister); !ok {
+		m, err := s.Marker(ctx)
+		return m, nil, err
+	}
+	if !expected {
+		g, err := s.glanceAll(ctx)
+		if err == nil && g.all && g.marker == nil {
+			return Marker{}, g, s.noMarker()
+		}
+		if errors.Is(err, remote.ErrUnavailable) {
+			return Marker{}, nil, err
+		}
+		if err != nil {
+			g = nil
+		}
+		m, err := s.Marker(ctx)
+		return m, g, err
+	}
+	listed := make(chan *Glance, 1)
+	go func() {
+		g, err := s.glanceAll(ctx)
+		if err != nil {
+			g = nil
+		}
+		listed <- g
+	}()
+	m, err := s.Marker(ctx)
+	return m, <-listed, err
+}
+
+// noMarker is what Marker returns where there is none.
+func (s Store) noMarker() error { return fmt.Errorf("%s: %s: %w", s, MarkerKey, fs.ErrNotExist) }
 
 // pinOf returns the snapshot that an object pins, if it does.
 func pinOf(info remote.Info) (manifest.ID, bool) {
@@ -102,7 +178,7 @@ func (c *Catalog) Marker(ctx context.Context, place Store) (Marker, error) {
 		return place.Marker(ctx)
 	}
 	if g.marker == nil {
-		return Marker{}, fmt.Errorf("%s: %s: %w", place, MarkerKey, fs.ErrNotExist)
+		return Marker{}, place.noMarker()
 	}
 	if c.Kept == nil {
 		return place.Marker(ctx)

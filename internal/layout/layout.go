@@ -19,6 +19,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"lifeboat/internal/zst"
 	"lifeboat/manifest"
 	"lifeboat/remote"
@@ -124,13 +126,15 @@ type File struct {
 	Data []byte
 }
 
-// Init makes a place a store: it writes the files of the recovery kit, then the marker.
+// Init makes a place a store: it writes the files of the recovery kit, all at once, then the marker.
 // When another process was first, its marker is returned, and nothing is changed.
 func (s Store) Init(ctx context.Context, m Marker, kit []File) (Marker, error) {
+	g, putting := errgroup.WithContext(ctx)
 	for _, f := range kit {
-		if err := s.PutSmall(ctx, f.Name, f.Data, remote.PutOptions{}); err != nil {
-			return m, err
-		}
+		g.Go(func() error { return s.PutSmall(putting, f.Name, f.Data, remote.PutOptions{}) })
+	}
+	if err := g.Wait(); err != nil {
+		return m, err
 	}
 	m.Format = manifest.Format
 	data, err := json.Marshal(m)
@@ -283,7 +287,7 @@ func SealManifest(h *manifest.Head) (manifest.ID, []byte, error) {
 
 // Commit stores a manifest, and so makes the snapshot exist. Every archive that it needs must be in the store.
 func (s Store) Commit(ctx context.Context, id manifest.ID, stored []byte) error {
-	err := s.Put(ctx, ManifestKey(id), bodyOf(stored), remote.PutOptions{IfAbsent: true})
+	err := s.Put(ctx, ManifestKey(id), bodyOf(stored), remote.PutOptions{IfAbsent: true, Same: true})
 	if errors.Is(err, fs.ErrExist) {
 		return nil // its name is its content
 	}

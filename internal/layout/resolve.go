@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"lifeboat/manifest"
@@ -19,7 +20,8 @@ type Catalog struct {
 	where    map[manifest.ID][]int // indexes into places, in order
 	IDs      []manifest.ID         // oldest first
 	Answered []Store               // the places that could be listed
-	glances  map[Store]*glance     // of those
+	glances  map[Store]*Glance     // of those
+	recent   *recent
 
 	// Kept has heads and markers that were read before, from places that are not on this machine. It is nil where everything is to be read,
 	// as by whoever wants to know whether it is whole.
@@ -38,10 +40,23 @@ const maxFuture = 15 * time.Minute
 // List reads the catalog of places. A place that cannot be listed is reported in the error; the catalog has
 // what the others list. It is nil only if none could be listed.
 func List(ctx context.Context, places ...Store) (*Catalog, error) {
-	c := &Catalog{places: places, where: map[manifest.ID][]int{}, glances: map[Store]*glance{}}
+	return ListBeyond(ctx, nil, places...)
+}
+
+// ListBeyond is List for who has had a glance at some of the places already. The others are asked, all at once.
+func ListBeyond(ctx context.Context, seen map[Store]*Glance, places ...Store) (*Catalog, error) {
+	glances, failed := make([]*Glance, len(places)), make([]error, len(places))
+	var wg sync.WaitGroup
+	for i, p := range places {
+		if glances[i] = seen[p]; glances[i] == nil {
+			wg.Go(func() { glances[i], failed[i] = p.glance(ctx) })
+		}
+	}
+	wg.Wait()
+	c := &Catalog{places: places, where: map[manifest.ID][]int{}, glances: map[Store]*Glance{}, recent: &recent{}}
 	var errs []error
 	for i, p := range places {
-		g, err := p.glance(ctx)
+		g, err := glances[i], failed[i]
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -60,6 +75,17 @@ func List(ctx context.Context, places ...Store) (*Catalog, error) {
 		c = nil
 	}
 	return c, errors.Join(errs...)
+}
+
+// Only returns the catalog of one of the places that answered.
+func (c *Catalog) Only(place Store) *Catalog {
+	only := &Catalog{places: []Store{place}, where: map[manifest.ID][]int{}, glances: c.glances, Answered: []Store{place}, Kept: c.Kept, recent: c.recent}
+	for _, e := range c.glances[place].snapshots {
+		only.IDs = append(only.IDs, e.ID)
+		only.where[e.ID] = []int{0}
+	}
+	slices.SortFunc(only.IDs, manifest.ID.Compare)
+	return only
 }
 
 // Where returns the places that list a snapshot, in the order they were given.
@@ -109,25 +135,78 @@ func (c *Catalog) Head(ctx context.Context, id manifest.ID) (*manifest.Head, err
 	return nil, errors.Join(errs...)
 }
 
-// head reads the head of a snapshot from one place, or takes it from what was kept, if that is what its name says, and of the size that the place
-// lists.
+// head reads the head of a snapshot from one place, or takes it from what was read lately, or was kept, if that is what its name says, and of the size
+// that the place lists.
 func (c *Catalog) head(ctx context.Context, p Store, id manifest.ID) (*manifest.Head, error) {
-	if c.Kept == nil || !c.glances[p].all {
-		head, _, err := p.Manifest(ctx, id)
-		return head, err
+	if h, ok := c.recent.get(p, id); ok {
+		return h.head, nil
 	}
-	at := slices.IndexFunc(c.glances[p].snapshots, func(e Entry) bool { return e.ID == id })
+	keep := c.Kept != nil && c.glances[p].all
 	name := "head " + id.String()
-	if stored := c.Kept.Get(name); stored != nil && int64(len(stored)) == c.glances[p].snapshots[at].Size {
-		if head, err := ParseManifest(id, stored); err == nil {
-			return head, nil
+	if keep {
+		list := c.glances[p].snapshots
+		at, ok := slices.BinarySearchFunc(list, id, func(e Entry, id manifest.ID) int { return e.ID.Compare(id) })
+		if stored := c.Kept.Get(name); stored != nil && ok && int64(len(stored)) == list[at].Size {
+			if head, err := ParseManifest(id, stored); err == nil {
+				c.recent.put(recentHead{p, id, head, stored})
+				return head, nil
+			}
 		}
 	}
 	head, stored, err := p.Manifest(ctx, id)
-	if err == nil {
+	if err != nil {
+		return nil, err
+	}
+	c.recent.put(recentHead{p, id, head, stored})
+	if keep {
 		c.Kept.Put(name, stored)
 	}
-	return head, err
+	return head, nil
+}
+
+// Open opens a snapshot for reading, as OpenSnapshot does from the places that list it. What was read of it lately, such as to find out whether it is
+// the latest, is not read again.
+func (c *Catalog) Open(ctx context.Context, id manifest.ID, workers int) (*Snapshot, error) {
+	places := c.Where(id)
+	for _, p := range places {
+		if h, ok := c.recent.get(p, id); ok {
+			return newSnapshot(id, h.head, h.stored, workers, places)
+		}
+	}
+	return OpenSnapshot(ctx, id, workers, places...)
+}
+
+// A recentHead is what a place gave as the manifest of a snapshot.
+type recentHead struct {
+	place  Store
+	id     manifest.ID
+	head   *manifest.Head
+	stored []byte
+}
+
+// recent remembers the last few. Several goroutines may use it.
+type recent struct {
+	mu   sync.Mutex
+	last [8]recentHead
+	next int
+}
+
+func (r *recent) get(p Store, id manifest.ID) (recentHead, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.last {
+		if h.head != nil && h.place == p && h.id == id {
+			return h, true
+		}
+	}
+	return recentHead{}, false
+}
+
+func (r *recent) put(h recentHead) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last[r.next] = h
+	r.next = (r.next + 1) % len(r.last)
 }
 
 // Kinds of problems that others than the capture ask for.

@@ -45,22 +45,26 @@ func OpenSnapshot(ctx context.Context, id manifest.ID, workers int, places ...St
 			errs = append(errs, err)
 			continue
 		}
-		reader, err := archive.NewReader(workers, sourcesOf(places)...)
-		if err != nil {
-			return nil, err
-		}
-		s := &Snapshot{ID: id, Head: head, Stored: stored, reader: reader,
-			roots:  make(map[manifest.Hash]*manifest.Archive, len(head.Roots)),
-			pieces: map[int]map[manifest.Hash]*manifest.Archive{}}
-		for i := range head.Roots {
-			s.roots[head.Roots[i].SHA256] = &head.Roots[i]
-		}
-		return s, nil
+		return newSnapshot(id, head, stored, workers, places)
 	}
 	if errs == nil {
 		return nil, fmt.Errorf("snapshot %s: %w in any place", id, fs.ErrNotExist)
 	}
 	return nil, errors.Join(errs...)
+}
+
+func newSnapshot(id manifest.ID, head *manifest.Head, stored []byte, workers int, places []Store) (*Snapshot, error) {
+	reader, err := archive.NewReader(workers, sourcesOf(places)...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snapshot{ID: id, Head: head, Stored: stored, reader: reader,
+		roots:  make(map[manifest.Hash]*manifest.Archive, len(head.Roots)),
+		pieces: map[int]map[manifest.Hash]*manifest.Archive{}}
+	for i := range head.Roots {
+		s.roots[head.Roots[i].SHA256] = &head.Roots[i]
+	}
+	return s, nil
 }
 
 // Files yields the files table in order, checked by all the rules of the format.
