@@ -70,17 +70,31 @@ func Prepare(ctx context.Context, path, app string, kit []layout.File) (s *Store
 func EnsureMarker(ctx context.Context, s layout.Store, app string, kit []layout.File) (made bool, err error) {
 	m, err := s.Marker(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		id := uuid.NewString()
-		m, err = s.Init(ctx, layout.Marker{ID: id, App: app, Created: time.Now().UTC().Truncate(time.Second)}, kit)
-		made = m.ID == id
+		_, made, err = MakeMarker(ctx, s, app, kit)
+		return made, err
 	}
 	if err != nil {
 		return false, err
 	}
-	if m.App != app {
-		return false, &ForeignError{s.String(), m.App, app}
+	return false, checkApp(s, m, app)
+}
+
+// MakeMarker makes a place a store of app that was none just now. It returns the marker that is there then, and reports whether it is the one that was
+// made: another process may have been first. If that has made a store of another application, it is a *ForeignError.
+func MakeMarker(ctx context.Context, s layout.Store, app string, kit []layout.File) (m layout.Marker, made bool, err error) {
+	id := uuid.NewString()
+	m, err = s.Init(ctx, layout.Marker{ID: id, App: app, Created: time.Now().UTC().Truncate(time.Second)}, kit)
+	if err == nil {
+		err = checkApp(s, m, app)
 	}
-	return made, nil
+	return m, err == nil && m.ID == id, err
+}
+
+func checkApp(s layout.Store, m layout.Marker, app string) error {
+	if m.App != app {
+		return &ForeignError{s.String(), m.App, app}
+	}
+	return nil
 }
 
 // Path returns the directory of the store.

@@ -65,7 +65,13 @@ func writes(s *shop) func(*actor) error {
 		}
 		w.note("%s commits %s with %v", a.name, short(snap.id), needs)
 		for range 1 + w.pick(3) { // later runs
-			err = publish.Commit(ctx, open, at, publish.Options{Clock: machineClock{a}}, func(ctx context.Context, list []publish.Need) error {
+			opts := publish.Options{Clock: machineClock{a}}
+			if w.chance(1, 2) { // who has looked at the store for another reason uses that
+				if opts.Looked, err = publish.LookBy(ctx, opts.Clock, at); err != nil {
+					continue
+				}
+			}
+			err = publish.Commit(ctx, open, at, opts, func(ctx context.Context, list []publish.Need) error {
 				for _, n := range list {
 					if err := putArchive(ctx, at, n); err != nil {
 						return err
@@ -152,7 +158,14 @@ func pushes(from, to *shop) func(*actor) error {
 		if err != nil {
 			return err
 		}
-		if _, err := transfer.Copy(ctx, snap, []layout.Store{source}, target, transfer.Options{Concurrency: 1, Clock: machineClock{a}, Alone: false}); err != nil {
+		opts := transfer.Options{Concurrency: 1, Clock: machineClock{a}, Alone: false}
+		if w.chance(1, 2) {
+			if opts.Looked, err = publish.LookBy(ctx, opts.Clock, target); err != nil {
+				return err
+			}
+			opts.Listed = opts.Looked.Survey().Archives
+		}
+		if _, err := transfer.Copy(ctx, snap, []layout.Store{source}, target, opts); err != nil {
 			return err
 		}
 		w.pushed++

@@ -66,6 +66,57 @@ func TestCommitCostsTwoListings(t *testing.T) {
 	}
 }
 
+// Who has listed the store just before need not do it again, unless a prune was running then, or it is too long ago, or something is gone.
+func TestCommitByALookBefore(t *testing.T) {
+	for name, test := range map[string]struct {
+		before  func(t *testing.T, b *bench) // the look
+		after   func(t *testing.T, b *bench) // before the snapshot is published
+		listing int
+		again   int
+	}{
+		"just before":          {listing: 1},
+		"within the window":    {after: func(_ *testing.T, b *bench) { b.pass(publish.Window) }, listing: 1},
+		"too long ago":         {after: func(_ *testing.T, b *bench) { b.pass(publish.Window + 1) }, listing: 2},
+		"while a prune ran":    {before: func(t *testing.T, b *bench) { must(t, b.PutMark(t.Context(), "one", false)) }, listing: 2},
+		"just after one ended": {before: func(t *testing.T, b *bench) { must(t, b.PutMark(t.Context(), "one", true)) }, listing: 2},
+		"something was gone":   {before: func(t *testing.T, b *bench) { must(t, b.Delete(t.Context(), layout.ArchiveKey(need("b").SHA256))) }, listing: 2, again: 1},
+		"something goes":       {after: func(t *testing.T, b *bench) { must(t, b.Delete(t.Context(), layout.ArchiveKey(need("b").SHA256))) }, listing: 3, again: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench()
+			b.archive(t, "a", "b")
+			if test.before != nil {
+				test.before(t, b)
+			}
+			s := tinySnapshot(b.time, "a", "b")
+			looked, err := publish.LookBy(t.Context(), b.clock(), b.Store)
+			must(t, err)
+			if test.after != nil {
+				test.after(t, b)
+			}
+			n := 0
+			counting := layout.Store{Store: listing{b.Store, func(prefix string) {
+				if prefix != "pruning/" { // of who waits for a prune
+					n++
+				}
+			}}}
+			again, err := b.commit(t, s, counting, publish.Options{Looked: looked})
+			must(t, err)
+			if want := test.listing; n != want || len(again) != test.again {
+				t.Errorf("%d listings, want %d; stored again: %v", n, want, again)
+			}
+			if _, _, err := b.Manifest(t.Context(), s.id); err != nil {
+				t.Error(err)
+			}
+			for _, name := range []string{"a", "b"} {
+				if _, err := b.Stat(t.Context(), layout.ArchiveKey(need(name).SHA256)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
 // unreadable is a store of which nothing can be read.
 type unreadable struct{ remote.Store }
 

@@ -128,6 +128,9 @@ func (s *Stream) has(a publish.Need) (bool, error) {
 	if s.opts.Always {
 		return false, nil
 	}
+	if s.opts.Listed != nil {
+		return s.opts.Listed[a.SHA256].Size == a.Size, nil
+	}
 	info, err := s.to.Stat(s.ctx, layout.ArchiveKey(a.SHA256))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

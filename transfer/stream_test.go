@@ -5,11 +5,13 @@ package transfer_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/snaptest"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 	"lifeboat/snapshot"
 	"lifeboat/transfer"
 )
@@ -69,4 +71,42 @@ func TestStreamOfNothing(t *testing.T) {
 	if err := s.Close(); !errors.Is(err, context.Canceled) {
 		t.Errorf("Close = %v", err)
 	}
+}
+
+// asked tells of each request for the description of one object.
+type asked struct {
+	remote.Store
+	n atomic.Int64
+}
+
+func (a *asked) Stat(ctx context.Context, key string) (remote.Info, error) {
+	a.n.Add(1)
+	return a.Store.Stat(ctx, key)
+}
+
+// Who has listed the other store need not be told what is there. What is there in another size is sent.
+func TestStreamByAListing(t *testing.T) {
+	snaptest.NoLeaks(t)
+	res, local, _ := taken(t)
+	to := &asked{Store: memory().Store}
+	remote := layout.Store{Store: to}
+	var all []layout.ArchiveInfo
+	for a, err := range local.ListArchives(t.Context()) {
+		must(t, err)
+		all = append(all, a)
+	}
+	listed := map[manifest.Hash]layout.ArchiveInfo{all[0].SHA256: all[0], all[1].SHA256: {SHA256: all[1].SHA256, Size: all[1].Size - 1}}
+	var sent atomic.Int64
+	s := transfer.NewStream(t.Context(), local.Store, remote, transfer.Options{Listed: listed, Sent: func(manifest.Hash) { sent.Add(1) }})
+	for _, a := range all {
+		s.Add(&manifest.Archive{SHA256: a.SHA256, Size: a.Size})
+	}
+	must(t, s.Close())
+	if n := len(objects(t, remote)); n != len(all)-1 || sent.Load() != int64(len(all)) || to.n.Load() != 0 {
+		t.Errorf("%d of %d archives were sent, %d told, %d asked for", n, len(all), sent.Load(), to.n.Load())
+	}
+	// A listing that was wrong does no harm: the snapshot is published with all of it.
+	_, err := transfer.Copy(t.Context(), snaptest.Open(t, res.ID, local.Store), []layout.Store{local.Store}, remote, transfer.Options{Listed: listed})
+	must(t, err)
+	snaptest.Validate(t, res.ID, remote)
 }

@@ -41,8 +41,11 @@ type Options struct {
 	Sent   func(h manifest.Hash)
 	Failed func(err error)
 
-	// Listed is what the other store has, for who has listed it just now; what is copied is added. nil means that Copy lists it.
+	// Listed is what the other store has, for who has listed it just now; what is copied is added. nil means that Copy lists it. A Stream only reads
+	// it, and without it asks for each archive.
 	Listed map[manifest.Hash]layout.ArchiveInfo
+	// Looked is the look at the other store that Listed is of, or nil; see publish.Options.
+	Looked *publish.Present
 	// From is told of each archive that was copied, and of the place that had it whole. Calls come from several goroutines.
 	From func(h manifest.Hash, place layout.Store)
 
@@ -75,6 +78,9 @@ func Copy(ctx context.Context, s *layout.Snapshot, places []layout.Store, to lay
 	if err := copyAll(ctx, missing, places, to, opts, &res); err != nil {
 		return res, err
 	}
+	if len(missing) > 0 {
+		opts.Looked = nil
+	}
 	if opts.Listed != nil {
 		for _, a := range missing {
 			opts.Listed[a.SHA256] = layout.ArchiveInfo{SHA256: a.SHA256, Size: a.Size}
@@ -98,7 +104,7 @@ func commit(ctx context.Context, s *layout.Snapshot, places []layout.Store, to l
 			near = append(near, p)
 		}
 	}
-	return publish.Commit(ctx, s, to, publish.Options{Near: near, Waiting: opts.Waiting, Clock: opts.Clock}, func(ctx context.Context, list []publish.Need) error {
+	return publish.Commit(ctx, s, to, publish.Options{Near: near, Waiting: opts.Waiting, Clock: opts.Clock, Looked: opts.Looked}, func(ctx context.Context, list []publish.Need) error {
 		return copyAll(ctx, list, places, to, opts, res)
 	})
 }

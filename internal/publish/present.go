@@ -20,6 +20,8 @@ type Present struct {
 	near   []layout.Store
 	survey *layout.Survey
 	names  *Names
+	began  Reading   // before the listing
+	before time.Time // of the store, then
 	now    time.Time // of the store, after the listing
 
 	unread int                    // of survey.Snapshots, the first so many
@@ -29,10 +31,20 @@ type Present struct {
 // Look lists a store. Manifests are read when they are needed, the newest first, from one of the places near or, when none of them has it,
 // from the store; most of the time that is one, or none.
 func Look(ctx context.Context, store layout.Store, near ...layout.Store) (*Present, error) {
-	return look(ctx, store, near, &Names{})
+	return LookBy(ctx, System{}, store, near...)
 }
 
-func look(ctx context.Context, store layout.Store, near []layout.Store, names *Names) (*Present, error) {
+// LookBy is Look by another clock.
+func LookBy(ctx context.Context, clock Clock, store layout.Store, near ...layout.Store) (*Present, error) {
+	return look(ctx, clock, store, near, &Names{})
+}
+
+func look(ctx context.Context, clock Clock, store layout.Store, near []layout.Store, names *Names) (*Present, error) {
+	began := clock.Now()
+	before, err := store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
 	survey, err := store.Survey(ctx)
 	if err != nil {
 		return nil, err
@@ -41,8 +53,14 @@ func look(ctx context.Context, store layout.Store, near []layout.Store, names *N
 	if err != nil {
 		return nil, err
 	}
-	return &Present{store: store, near: near, survey: survey, names: names, now: now, unread: len(survey.Snapshots), named: map[manifest.Hash]bool{}}, nil
+	return &Present{store: store, near: near, survey: survey, names: names, began: began, before: before, now: now, unread: len(survey.Snapshots), named: map[manifest.Hash]bool{}}, nil
 }
+
+// Survey returns what the look has shown. It is for reading: who adds to it must not publish by this look any more.
+func (p *Present) Survey() *layout.Survey { return p.survey }
+
+// atRest reports that no prune was running while the store was listed, and that none which ended then can have removed anything that is listed.
+func (p *Present) atRest() bool { return atRest(p.survey.Marks, p.before) }
 
 // Has reports whether a writer may lean on an archive. A manifest that is damaged, or that the store will not show, vouches
 // for nothing; that the store was not reached is an error.

@@ -18,6 +18,10 @@ type Options struct {
 	Near    []layout.Store // where manifests are looked for before the store is asked for them
 	Waiting func(Waiting)  // told when a prune is waited for, and then once a minute; may be nil
 	Clock   Clock          // nil means System
+
+	// Looked is a look at the store since which the caller has stored nothing there, or nil. If it was at a time when no prune was running, and is
+	// young enough, the first listing is left out. It is by the same clock.
+	Looked *Present
 }
 
 // Waiting is for a prune that runs in a store, or that was killed there.
@@ -43,7 +47,7 @@ const (
 // it waits. When Commit returns nil, everything was there after the manifest was; when it fails, the snapshot may be listed, and
 // whoever can bring back its archives must keep them and call Commit again.
 //
-// For a store without much in it, it costs two listings.
+// For a store without much in it, it costs two listings, one of which the caller may have made already.
 func Commit(ctx context.Context, snap *layout.Snapshot, to layout.Store, opts Options, again func(context.Context, []Need) error) error {
 	if opts.Clock == nil {
 		opts.Clock = System{}
@@ -69,7 +73,7 @@ type commit struct {
 
 // round lists the store, and publishes if what it lists allows it.
 func (c *commit) round(ctx context.Context) (done bool, err error) {
-	present, listed, err := c.atRest(ctx)
+	present, err := c.atRest(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -80,7 +84,7 @@ func (c *commit) round(ctx context.Context) (done bool, err error) {
 	if len(unsafe) > 0 {
 		return false, c.again(ctx, unsafe)
 	}
-	_, err = Within(ctx, c.opts.Clock, listed, func(ctx context.Context) error { return c.to.Commit(ctx, c.snap.ID, c.snap.Stored) })
+	_, err = Within(ctx, c.opts.Clock, present.began, func(ctx context.Context) error { return c.to.Commit(ctx, c.snap.ID, c.snap.Stored) })
 	if errors.Is(err, ErrLate) {
 		return false, nil
 	}
@@ -128,25 +132,24 @@ func (c *commit) without(ctx context.Context, has func(context.Context, manifest
 	return list, nil
 }
 
-// atRest lists the store at a time when no prune is running, and returns what it lists and a reading from before. A listing is in
+// atRest lists the store at a time when no prune is running, unless the caller has done so, and returns what it lists. A listing is in
 // order of keys, so marks come last in it: a prune that it does not show began when the archives were listed already. One that ended while
 // the listing went on may have removed what the listing shows, so then there is another.
-func (c *commit) atRest(ctx context.Context) (*Present, Reading, error) {
+func (c *commit) atRest(ctx context.Context) (*Present, error) {
+	looked := c.opts.Looked
+	c.opts.Looked = nil // once
 	for {
-		began := c.opts.Clock.Now()
-		before, err := c.to.Now(ctx)
-		if err != nil {
-			return nil, Reading{}, err
+		if looked != nil && looked.atRest() {
+			return looked, nil
 		}
-		present, err := look(ctx, c.to, c.opts.Near, &c.names)
-		if err != nil {
-			return nil, Reading{}, err
+		if looked != nil {
+			if err := c.wait(ctx); err != nil {
+				return nil, err
+			}
 		}
-		if atRest(present.survey.Marks, before) {
-			return present, began, nil
-		}
-		if err := c.wait(ctx); err != nil {
-			return nil, Reading{}, err
+		var err error
+		if looked, err = look(ctx, c.opts.Clock, c.to, c.opts.Near, &c.names); err != nil {
+			return nil, err
 		}
 	}
 }
