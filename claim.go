@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 
 	"lifeboat/internal/config"
 	"lifeboat/internal/diskspace"
@@ -25,11 +26,11 @@ type candidate struct {
 // consider looks at remotes. One that is gone, or another than it was when it was used before, has failed, and one that cannot be
 // reached is tried again later; the others serve. One that belongs to somebody else is an error: nothing has been written anywhere by then.
 func (s *session) consider(ctx context.Context, w *writable, dir string, remotes []config.Remote) (list []candidate, err error) {
-	for _, r := range remotes {
-		c, err := s.look(ctx, w, dir, r)
+	for i, l := range s.lookAt(ctx, w, dir, remotes) {
+		r, err := remotes[i], l.err
 		switch {
 		case err == nil:
-			list = append(list, c)
+			list = append(list, l.candidate)
 		case unanswered(ctx, err):
 			s.postpone(w, r, err)
 		case notThere(ctx, err):
@@ -39,6 +40,23 @@ func (s *session) consider(ctx context.Context, w *writable, dir string, remotes
 		}
 	}
 	return list, nil
+}
+
+// A looked is what came of a look at a remote.
+type looked struct {
+	candidate
+	err error
+}
+
+// lookAt looks at remotes, all at once, and returns what came of each.
+func (s *session) lookAt(ctx context.Context, w *writable, dir string, remotes []config.Remote) []looked {
+	list := make([]looked, len(remotes))
+	var wg sync.WaitGroup
+	for i, r := range remotes {
+		wg.Go(func() { list[i].candidate, list[i].err = s.look(ctx, w, dir, r) })
+	}
+	wg.Wait()
+	return list
 }
 
 // unanswered reports whether an error may be a passing one, of the network or the server.
@@ -76,7 +94,8 @@ func (s *session) admit(ctx context.Context, local *localstore.Store, app string
 			return candidate{}, err
 		}
 	}
-	m, err := p.Marker(ctx)
+	m, glance, err := p.Enter(ctx, known != "")
+	p.glance = glance
 	if isFile(p.dir) {
 		return candidate{}, noDirectory(p)
 	}
@@ -117,21 +136,21 @@ func (s *session) establish(ctx context.Context, w *writable, local *localstore.
 	if p, err = s.openRemote(ctx, c.from, true, w, local); err != nil {
 		return nil, "", err
 	}
-	made, err := localstore.EnsureMarker(ctx, p.Store, app, kit())
+	m, made, err := localstore.MakeMarker(ctx, p.Store, app, kit())
 	if err != nil {
 		return nil, "", err
 	}
 	if made {
 		s.note("made a new store for %s at %s", app, p.url)
+		p.glance = c.glance
 	}
-	m, err := p.Marker(ctx)
-	return p, m.ID, err
+	return p, m.ID, nil
 }
 
 // foreignHost refuses a remote that this machine has not used yet and that another one has written to. Names of hosts are compared, not
 // proven: two machines that write to one store by mistake is what this is against.
 func (s *session) foreignHost(ctx context.Context, p *place) error {
-	c, err := layout.List(ctx, p.Store)
+	c, err := layout.ListBeyond(ctx, glances(p), p.Store)
 	if err != nil || len(c.IDs) == 0 {
 		return err
 	}

@@ -225,7 +225,7 @@ const leastYear = 2025
 
 // nextStamp lists what there is, and returns the stamp of a new snapshot, later than every one before it, and the snapshot before.
 func (s *session) nextStamp(ctx context.Context, w *writable) (*layout.Catalog, manifest.Stamp, *manifest.ID, error) {
-	c, err := layout.List(remote.WithPatience(ctx, atStart), append(stores(w.remotes), w.local.Store)...)
+	c, err := layout.ListBeyond(remote.WithPatience(ctx, atStart), glances(w.remotes...), append([]layout.Store{w.local.Store}, stores(w.remotes)...)...)
 	if c == nil || ctx.Err() != nil { // of a remote that fails here, the delivery will tell
 		return nil, "", nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -29,6 +30,10 @@ func startSending(ctx context.Context, w *writable, spool *localstore.Spool, opt
 	s := &sending{cancel: cancel}
 	for i, r := range w.remotes {
 		opts.Sent = func(h manifest.Hash) { spool.Sent(i, h) }
+		opts.Listed = nil
+		if r.glance != nil {
+			opts.Listed = r.glance.Archives()
+		}
 		opts.Failed = func(err error) { spool.Broken(i, fmt.Errorf("push to %s: %w", r.name, err)) }
 		s.streams = append(s.streams, transfer.NewStream(ctx, w.local.Store, r.Store, opts))
 	}
@@ -153,6 +158,7 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 		return nil, fmt.Errorf("push to %s: %w", r.name, err)
 	}
 	there := look.listed()
+	r.lists = maps.Clone(there)
 	owed, owedEntries, err := w.local.Owed(ctx)
 	if err != nil {
 		return nil, err
@@ -177,7 +183,11 @@ func (s *session) pushTo(ctx context.Context, w *writable, r *place, ids []manif
 			heads = append(heads, owed)
 		}
 		res, err := s.copySnapshot(ctx, id, w.sourcesFor(r), r.Store, look.tell(s.sendOptions(meter)), heads...)
+		if err != nil || res.Archives > 0 {
+			look.fresh = nil
+		}
 		if err == nil {
+			r.lists[id] = true
 			if !there[id] || res.Archives > 0 {
 				done = append(done, newPushed(id, r.url, res))
 			}
@@ -330,25 +340,24 @@ func (s *session) waitingForPrune(w publish.Waiting) {
 	s.note("waiting for a prune of %s that began %s ago; if it was cut off, it counts as over in %s", w.Store, w.Since.Round(time.Second), w.Left.Round(time.Second))
 }
 
-// retain drops local copies that every remote has, all but the newest keep. That it fails is no failure of the backup.
+// retain drops local copies that every remote has, all but the newest keep. What a remote has is what it listed when it was written to, and what it
+// got then. That this fails is no failure of the backup.
 func (s *session) retain(ctx context.Context, keep int, w *writable) {
 	if len(w.remotes) == 0 {
 		return
 	}
 	have := map[manifest.ID]int{}
 	for _, r := range w.remotes {
-		there, err := listed(ctx, r.Store)
-		if err != nil {
-			s.warn("local copies are left as they are: %s", explain(err))
-			return
-		}
+		there := r.lists
 		gone, err := w.local.Forgone(r.url)
 		if err != nil {
 			s.warn("local copies are left as they are: %s", explain(err))
 			return
 		}
 		for id := range gone {
-			there[id] = true // it was, and was removed on purpose
+			if !there[id] {
+				have[id]++ // it was there, and was removed on purpose
+			}
 		}
 		for id := range there {
 			have[id]++

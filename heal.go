@@ -93,6 +93,7 @@ func (s *session) keepNeeds(w *writable) {
 type examination struct {
 	*layout.Survey
 	place  *place
+	fresh  *publish.Present // the same, for whoever publishes; nil once anything was stored there since
 	damage []*damage
 	mu     sync.Mutex
 	from   map[manifest.Hash]layout.Store // of archives that were put there since
@@ -109,7 +110,7 @@ func (e *examination) listed() map[manifest.ID]bool {
 
 // tell completes the options of a transfer to the store.
 func (e *examination) tell(opts transfer.Options) transfer.Options {
-	opts.Listed = e.Archives
+	opts.Listed, opts.Looked = e.Archives, e.fresh
 	opts.From = func(h manifest.Hash, place layout.Store) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -121,11 +122,12 @@ func (e *examination) tell(opts transfer.Options) transfer.Options {
 // examine lists a store and compares that with what its snapshots need. What is lost it warns of. When nothing is, it has cost that one listing.
 func (s *session) examine(ctx context.Context, w *writable, p *place) (*examination, error) {
 	w.healing.open(s, w)
-	survey, err := p.Survey(ctx)
+	present, err := publish.Look(ctx, p.Store, w.local.Store)
 	if err != nil {
 		return nil, err
 	}
-	e := &examination{Survey: survey, place: p, from: map[manifest.Hash]layout.Store{}}
+	survey := present.Survey()
+	e := &examination{Survey: survey, place: p, fresh: present, from: map[manifest.Hash]layout.Store{}}
 	near := s.nearTo(w, p)
 	if e.damage, err = s.learn(ctx, w, e, near); err != nil {
 		return nil, err

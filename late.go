@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"lifeboat/internal/config"
@@ -22,18 +21,11 @@ func (s *session) postpone(w *writable, r config.Remote, err error) {
 func (s *session) tryLate(ctx context.Context, w *writable) []*place {
 	late := w.late
 	w.late = nil
-	candidates, errs := make([]candidate, len(late)), make([]error, len(late))
-	var wg sync.WaitGroup
-	for i, r := range late {
-		wg.Go(func() { candidates[i], errs[i] = s.look(ctx, w, w.local.Path(), r) })
-	}
-	wg.Wait()
 	var there []*place
-	for i := range late {
-		var p *place
-		err := errs[i]
+	for _, l := range s.lookAt(ctx, w, w.local.Path(), late) {
+		p, err := l.place, l.err
 		if err == nil {
-			p, err = s.claim(ctx, w, candidates[i])
+			p, err = s.claim(ctx, w, l.candidate)
 		}
 		if err != nil {
 			w.failed = append(w.failed, err)

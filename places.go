@@ -13,6 +13,7 @@ import (
 	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
+	"lifeboat/manifest"
 	"lifeboat/remote"
 )
 
@@ -22,6 +23,9 @@ type place struct {
 	name string // "local", or that of the remote
 	url  string
 	dir  string // "" for one in a bucket
+
+	glance *layout.Glance       // that a command which writes had at its beginning; nil if it had none
+	lists  map[manifest.ID]bool // what the place was found to list while it was written to; nil if that is not known
 }
 
 // A placeName is a place in a document.
@@ -53,8 +57,19 @@ func stores(places []*place) []layout.Store {
 	return list
 }
 
+// glances returns what was seen of places at the beginning.
+func glances(places ...*place) map[layout.Store]*layout.Glance {
+	seen := map[layout.Store]*layout.Glance{}
+	for _, p := range places {
+		if p.glance != nil {
+			seen[p.Store] = p.glance
+		}
+	}
+	return seen
+}
+
 func localPlace(local *localstore.Store) *place {
-	return &place{local.Store, "local", local.Path(), local.Path()}
+	return &place{Store: local.Store, name: "local", url: local.Path(), dir: local.Path()}
 }
 
 // openRemote makes the store of a configured remote. That it cannot be reached shows when it is used. A command that uploads gives w, in
@@ -83,7 +98,7 @@ func (s *session) openRemote(ctx context.Context, r config.Remote, create bool, 
 	if err != nil {
 		return nil, usage(err)
 	}
-	return &place{layout.Store{Store: store}, r.Name, store.String(), loc.Dir}, nil
+	return &place{Store: layout.Store{Store: store}, name: r.Name, url: store.String(), dir: loc.Dir}, nil
 }
 
 // isKnown reports whether the remote at url was used before.

@@ -38,7 +38,7 @@ func safetyPlace(ctx context.Context, local *localstore.Store) (*place, error) {
 	if store == nil {
 		return nil, err
 	}
-	return &place{store.Store, safetyName, store.Path(), store.Path()}, nil
+	return &place{Store: store.Store, name: safetyName, url: store.Path(), dir: store.Path()}, nil
 }
 
 // dropSafety removes a safety snapshot, if it is there, and what only it needed.

@@ -50,9 +50,16 @@ const mostRecords = 5
 
 // recovery finds out how long it would take to restore a snapshot from a place, by the last drill of it that restored anything.
 func (s *session) recovery(ctx context.Context, p *place, t drill.Target, bandwidth config.Rate) (recoveryTime, error) {
-	drills, err := p.Drills(ctx)
-	if err != nil {
-		return recoveryTime{}, err
+	var drills []layout.Drill
+	listed := false
+	if p.glance != nil {
+		drills, listed = p.glance.Drills()
+	}
+	if !listed {
+		var err error
+		if drills, err = p.Drills(ctx); err != nil {
+			return recoveryTime{}, err
+		}
 	}
 	return s.recoveryBy(ctx, p, drills, t, bandwidth), nil
 }
