@@ -210,7 +210,7 @@ func TestVendors(t *testing.T) {
 						t.Errorf("backup %d says %d times %q, want %t\n%s", run+1, got, text, want, errs)
 					}
 				}
-				if got := int(refused.Load()); run == 0 && (got < c.refused || got > 2*c.refused) || run > 0 && got > 0 { // several at once may find it out
+				if got := int(refused.Load()); run == 0 && (got < c.refused || got > 3*c.refused) || run > 0 && got > 0 { // several at once may find it out, as the three files of the kit
 					t.Errorf("in backup %d %d uploads were refused, want about %d in the first and none then", run+1, got, c.refused)
 				}
 			}
