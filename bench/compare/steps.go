@@ -22,7 +22,7 @@ type step struct {
 	backup bool
 	cold   bool // caches are dropped before
 	do     func(c contestant) func(place) *exec.Cmd
-	after  func(b *bench, c contestant, p place, output string) error // is it right? output is a file
+	after  func(b *bench, c contestant, p place, output []byte) error // is it right?
 }
 
 const none data.Where = -1
@@ -60,7 +60,7 @@ func stepsOf(what string) []step {
 }
 
 // isSource reports what of a restore is not as the source is.
-func isSource(b *bench, c contestant, p place, _ string) error {
+func isSource(b *bench, c contestant, p place, _ []byte) error {
 	var rewritten []string
 	if c.rewrites {
 		rewritten = b.databases
@@ -68,14 +68,10 @@ func isSource(b *bench, c contestant, p place, _ string) error {
 	return sameTree(p.source, c.laid(p), rewritten)
 }
 
-func isSmallFile(_ *bench, _ contestant, p place, output string) error {
+func isSmallFile(_ *bench, _ contestant, p place, output []byte) error {
 	want, err := os.ReadFile(filepath.Join(p.source, p.small))
-	if err != nil {
-		return err
-	}
-	got, err := os.ReadFile(output)
-	if err == nil && !bytes.Equal(got, want) {
-		err = fmt.Errorf("%d bytes came that are not the %d of %s", len(got), len(want), p.small)
+	if err == nil && !bytes.Equal(output, want) {
+		err = fmt.Errorf("%d bytes came that are not the %d of %s", len(output), len(want), p.small)
 	}
 	return err
 }
@@ -152,21 +148,12 @@ func (b *bench) measure(step step, c contestant, p place, r *result) (err error)
 		}
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(p.target)) }()
-	cmd := make(p)
-	if step.name == oneFile {
-		output, err := os.Create(filepath.Join(p.dir, "output"))
-		if err != nil {
-			return err
-		}
-		defer output.Close()
-		cmd.Stdout = output
-	}
-	s, err := b.Sample(cmd)
+	s, output, err := b.Output(make(p))
 	if err != nil {
 		return err
 	}
 	if step.after != nil {
-		if err := step.after(b, c, p, filepath.Join(p.dir, "output")); err != nil {
+		if err := step.after(b, c, p, output); err != nil {
 			return err
 		}
 	}

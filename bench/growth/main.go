@@ -65,21 +65,26 @@ func run(ctx context.Context) (err error) {
 	fmt.Println(r.Here() + ".")
 	var all []*point
 	for _, a := range axes {
-		if !slices.Contains(strings.Split(*which, ","), a.name) {
-			continue
+		if err == nil && slices.Contains(strings.Split(*which, ","), a.name) {
+			err = a.run(ctx, r)
+			a.print(os.Stdout) // also what was measured until it was stopped
+			all = append(all, a.points...)
 		}
-		for i, size := range a.sizes {
-			fmt.Fprintf(os.Stderr, "%s: %d %s\n", a.name, size, a.unit)
-			p := &point{Axis: a.name, Size: size, rig: r, bucket: fmt.Sprintf("%s-%d", a.name, i), dir: filepath.Join(r.Scratch, "point")}
-			if err := p.run(ctx, a); err != nil {
-				return err
-			}
-			a.points = append(a.points, p)
-		}
-		a.print(os.Stdout)
-		all = append(all, a.points...)
 	}
-	return rig.WriteJSON(*samples, all)
+	return errors.Join(err, rig.WriteJSON(*samples, all))
+}
+
+// run measures one point after the other.
+func (a *axis) run(ctx context.Context, r *rig.Rig) error {
+	for i, size := range a.sizes {
+		fmt.Fprintf(os.Stderr, "%s: %d %s\n", a.name, size, a.unit)
+		p := &point{Axis: a.name, Size: size, Steps: map[string]rig.Sample{}, Failed: map[string]string{}, rig: r, bucket: fmt.Sprintf("%s-%d", a.name, i), dir: filepath.Join(r.Scratch, "point")}
+		a.points = append(a.points, p)
+		if err := p.run(ctx, *a); err != nil {
+			return fmt.Errorf("%s: %d %s: %w", a.name, size, a.unit, err)
+		}
+	}
+	return nil
 }
 
 // tenfold returns first, ten times that, and so on, up to most.

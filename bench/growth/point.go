@@ -42,7 +42,7 @@ type point struct {
 // A step is a command, and what happens before and after it.
 type step struct {
 	name   string
-	before func(p *point, a axis) error
+	before func(ctx context.Context, p *point, a axis) error
 	args   func(p *point) []string
 	cold   bool // nothing is cached, as on another machine
 }
@@ -53,8 +53,8 @@ func steps() []step {
 	backup := func(p *point) []string { return []string{"backup", "data=" + p.source()} }
 	return []step{
 		{name: "first backup", args: backup},
-		{name: "nothing changed", args: backup, before: (*point).remember},
-		{name: "one small file changed", args: backup, before: func(p *point, _ axis) error { return p.change() }},
+		{name: "nothing changed", args: backup, before: remember},
+		{name: "one small file changed", args: backup, before: func(_ context.Context, p *point, _ axis) error { return p.change() }},
 		{name: "list", args: always("list")},
 		{name: "list, cold", args: always("list"), cold: true},
 		{name: "show, cold", args: always("show", latest), cold: true},
@@ -62,7 +62,7 @@ func steps() []step {
 		{name: "restore, cold", args: func(p *point) []string { return []string{"restore", latest, "--target", p.target()} }, cold: true},
 		{name: "validate, cold", args: always("validate", latest), cold: true},
 		{name: "status", args: always("status")},
-		{name: "prune --keep-last 1", args: always("prune", "--keep-last", "1"), before: (*point).weigh},
+		{name: "prune --keep-last 1", args: always("prune", "--keep-last", "1"), before: weigh},
 	}
 }
 
@@ -85,13 +85,12 @@ func (p *point) run(ctx context.Context, a axis) (err error) {
 	if err := p.change(); err != nil {
 		return err
 	}
-	p.Steps, p.Failed = map[string]rig.Sample{}, map[string]string{}
 	for _, s := range steps() {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if s.before != nil {
-			if err := s.before(p, a); err != nil {
+			if err := s.before(ctx, p, a); err != nil {
 				return err
 			}
 		}
@@ -126,11 +125,14 @@ func (p *point) change() error {
 }
 
 // remember takes snapshots until there are as many as the axis wants.
-func (p *point) remember(a axis) error {
+func remember(ctx context.Context, p *point, a axis) error {
 	if !a.history {
 		return nil
 	}
 	for range p.Size - 1 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := p.change(); err != nil {
 			return err
 		}
@@ -142,7 +144,7 @@ func (p *point) remember(a axis) error {
 }
 
 // weigh notes the size of the local store.
-func (p *point) weigh(axis) error {
+func weigh(_ context.Context, p *point, _ axis) error {
 	root := filepath.Join(p.dir, "store")
 	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {

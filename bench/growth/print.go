@@ -47,7 +47,7 @@ func (a axis) print(w io.Writer) {
 			for i, p := range a.points {
 				sample, ok := p.Steps[s.name]
 				if !ok {
-					row = append(row, "failed")
+					row = append(row, "-")
 					continue
 				}
 				cell := b.Text(b.Of(sample))

@@ -103,6 +103,22 @@ func (r *Rig) Sample(cmd *exec.Cmd) (s Sample, err error) {
 	return s, err
 }
 
+// Output measures a command as [Rig.Sample] does, and returns what it prints.
+func (r *Rig) Output(cmd *exec.Cmd) (s Sample, output []byte, err error) {
+	f, err := os.CreateTemp(r.Scratch, "output-*")
+	if err != nil {
+		return s, nil, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	cmd.Stdout = f
+	if s, err = r.Sample(cmd); err != nil {
+		return s, nil, err
+	}
+	output, err = os.ReadFile(f.Name())
+	return s, output, err
+}
+
 // During adds to s what the server counts while do runs.
 func (r *Rig) During(s *Sample, do func() error) error {
 	cpu, err := r.serverCPU()
