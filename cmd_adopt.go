@@ -42,6 +42,7 @@ func adoptFlags() []cli.Flag {
 		&cli.StringFlag{Name: "registry", Usage: "call the registry `NAME`", Value: adopt.DefaultNames.Registry},
 		&cli.StringFlag{Name: "chroma", Usage: "call the vector store `NAME`", Value: adopt.DefaultNames.Chroma},
 		&cli.BoolFlag{Name: "without-metadata", Usage: "adopt also what has none that can be read, when its files are there and sound"},
+		compressionFlag(),
 		memoryFlag(),
 		waitFlag(),
 	}
@@ -91,6 +92,10 @@ func adoptCommand(s *session, c *cli.Context) error {
 	if err := s.needsApp(cfg); err != nil {
 		return err
 	}
+	level, err := s.compression(cfg)
+	if err != nil {
+		return err
+	}
 	w, err := s.open(ctx, cfg, false)
 	if err != nil {
 		return err
@@ -105,7 +110,7 @@ func adoptCommand(s *session, c *cli.Context) error {
 	stop := s.watch(meter)
 	defer stop()
 	meter.Begin("adopt", 0)
-	opts := snapshot.Options{App: w.app, Tool: version, Host: thisHost(), Scratch: scratch, Meter: meter, Workers: s.limits.workers,
+	opts := snapshot.Options{App: w.app, Tool: version, Host: thisHost(), Scratch: scratch, Meter: meter, Workers: s.limits.workers, Compression: level,
 		Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch)}
 	list := []adoption{}
 	for _, dir := range dirs {

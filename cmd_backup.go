@@ -73,6 +73,7 @@ func createFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "barrier", Usage: "let writers wait for a moment, if that is what it takes for databases to be of one instant"},
 		&cli.BoolFlag{Name: "full", Usage: "store everything again, and lean on no snapshot before"},
 		&cli.BoolFlag{Name: "rehash", Usage: "read also what is proved to be unchanged"},
+		compressionFlag(),
 		memoryFlag(),
 		waitFlag(),
 	}, spoolFlags()...)
@@ -109,6 +110,10 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 	if err := s.spoolSettings(&cfg.Local); err != nil {
 		return err
 	}
+	level, err := s.compression(cfg)
+	if err != nil {
+		return err
+	}
 	rules, err := s.rulesAfterBackup(cfg)
 	if err != nil {
 		return err
@@ -143,7 +148,7 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 	if err != nil {
 		return err
 	}
-	spool, err := s.spool(ctx, w, cfg, listed, previous, sources, meter)
+	spool, err := s.spool(ctx, w, cfg, listed, previous, sources, level, meter)
 	if err != nil {
 		return err
 	}
@@ -159,7 +164,7 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 		App: w.app, Stamp: stamp, Tool: version, Host: thisHost(), Previous: previous, Omitted: omitted,
 		Target: spool, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Stored: sending.add,
 		MaxPin: time.Duration(cfg.Local.MaxPin), MaxBlock: time.Duration(cfg.Local.MaxBlock), MaxWALGrowth: int64(cfg.Local.MaxWALGrowth), ArchiveLimit: spool.ArchiveLimit(),
-		Barrier: cfg.Barrier || s.c.Bool("barrier"),
+		Barrier: cfg.Barrier || s.c.Bool("barrier"), Compression: level,
 	}), w.local, spool, s.c.Bool("rehash") || s.c.Bool("full"), began))
 	if err != nil {
 		return err

@@ -208,12 +208,16 @@ func (s *session) saver(w *writable, cfg *config.Config) func(context.Context, [
 		if err != nil {
 			return nil, err
 		}
+		level, err := s.compression(cfg)
+		if err != nil {
+			return nil, err
+		}
 		var sources []snapshot.Source
 		for _, c := range current {
 			sources = append(sources, snapshot.Source{Name: c.Name, Path: c.Path})
 		}
 		res, err := snapshot.Take(ctx, sources, snapshot.Options{App: w.app, Kind: manifest.Safety, Stamp: stamp, Tool: version, Host: thisHost(),
-			Target: store, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Workers: s.limits.workers})
+			Target: store, Avoid: append(avoid(w.local.Path(), cfg.Remotes), scratch), Scratch: scratch, Workers: s.limits.workers, Compression: level})
 		if err != nil {
 			return nil, err
 		}

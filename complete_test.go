@@ -29,6 +29,7 @@ func TestComplete(t *testing.T) {
 		{words: "list _", want: ":words"},
 		{words: "list --pro", want: ":words --progress"},
 		{words: "list --progress _", want: ":words auto bar plain none"},
+		{words: "create --compression _", want: ":words fastest default better off"},
 		{words: "list --progress p", want: ":words plain"},
 		{words: "list --progress=p", want: ":words --progress=plain"},
 		{words: "list --progress = p", want: ":words plain"}, // as bash breaks it

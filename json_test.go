@@ -111,7 +111,7 @@ var documents = []struct {
 	{name: "restore.in_place", args: "restore latest --remote bucket --app app --confirm-service-stopped"},
 	{name: "undo", args: "undo --app app --confirm-service-stopped"},
 	{name: "config.validate", args: "config validate", setup: configured("app: app\nsources:\n  - {name: app, path: app, exclude: ['*.log'], optional: true}\nremotes:\n  - {name: disk, url: bucket, keep: {daily: 7, yearly: all, within: 2d}}\n" +
-		"  - {name: offsite, url: 's3://bucket/app', endpoint: 'https://s3.example.com', region: eu, access_key_id_file: id, secret_access_key_file: key, retry_for: 1h, stall: 30s}\nlocal: {dir: state, keep: 2}\nlimits: {upload: 2MiB, download: 500K, concurrency: 2, memory: 512MiB}\nbarrier: true\n")},
+		"  - {name: offsite, url: 's3://bucket/app', endpoint: 'https://s3.example.com', region: eu, access_key_id_file: id, secret_access_key_file: key, retry_for: 1h, stall: 30s}\nlocal: {dir: state, keep: 2}\nlimits: {upload: 2MiB, download: 500K, concurrency: 2, memory: 512MiB}\ncompression: better\nbarrier: true\n")},
 	{name: "config.show", args: "config show"},
 	{name: "config.example", args: "config example"},
 	{name: "completion", args: "completion bash"},

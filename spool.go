@@ -12,6 +12,7 @@ import (
 	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
+	"lifeboat/internal/zst"
 	"lifeboat/localstore"
 	"lifeboat/manifest"
 	"lifeboat/snapshot"
@@ -42,7 +43,7 @@ func (s *session) spoolSettings(l *config.Local) error {
 }
 
 // spool returns the local store as a target with the room that it has, and refuses a capture that cannot fit.
-func (s *session) spool(ctx context.Context, w *writable, cfg *config.Config, c *layout.Catalog, previous *manifest.ID, sources []snapshot.Source, meter *progress.Meter) (*localstore.Spool, error) {
+func (s *session) spool(ctx context.Context, w *writable, cfg *config.Config, c *layout.Catalog, previous *manifest.ID, sources []snapshot.Source, level zst.Level, meter *progress.Meter) (*localstore.Spool, error) {
 	elsewhere := func(id manifest.ID) (every, some bool) {
 		n := 0
 		for _, store := range c.Where(id) {
@@ -63,7 +64,7 @@ func (s *session) spool(ctx context.Context, w *writable, cfg *config.Config, c 
 		s.note("space is short: dropped the local copy of %s, which a remote has", id.Stamp)
 	}}
 	opts.Shed = shedder.Shed
-	if last != nil && last.Stats.NewBytes > 0 {
+	if last != nil && last.Stats.NewBytes > 0 && level != zst.Off { // at which nothing becomes smaller, whatever the last snapshot did
 		opts.Ratio = min(1, float64(last.Stats.StoredBytes)/float64(last.Stats.NewBytes))
 	}
 	room, err := s.roomFor(ctx, w, cfg, elsewhere, &opts)

@@ -29,6 +29,7 @@ import (
 	"lifeboat/internal/layout"
 	"lifeboat/internal/progress"
 	"lifeboat/internal/sqlitedb"
+	"lifeboat/internal/zst"
 	"lifeboat/manifest"
 )
 
@@ -104,7 +105,8 @@ type Options struct {
 	Tries   int
 	Barrier bool
 
-	ArchiveLimit int64 // where an archive ends; see archive.Options
+	ArchiveLimit int64     // where an archive ends; see archive.Options
+	Compression  zst.Level // of archives; the zero value is the recommended one
 
 	Scratch  string        // directory for temporary files; default the system's
 	LockWait time.Duration // how long to wait for a database that somebody has locked; 0 means 10 seconds
@@ -150,7 +152,7 @@ func (t *take) run(ctx context.Context, sources []Source) (*Result, error) {
 		return nil, fmt.Errorf("make a scratch directory: %w", err)
 	}
 	defer os.RemoveAll(t.scratch)
-	if t.pool, err = archive.NewPool(archive.PoolOptions{Workers: t.opts.Workers}); err != nil {
+	if t.pool, err = archive.NewPool(archive.PoolOptions{Workers: t.opts.Workers, Level: t.opts.Compression}); err != nil {
 		return nil, err
 	}
 	defer t.close()

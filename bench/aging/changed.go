@@ -25,7 +25,7 @@ type amount struct{ raw, packed int64 }
 // look returns what is in a tree now, and how much of it was not at the same place before.
 func look(dir string, before sight) (sight, amount, error) {
 	now := sight{}
-	enc, err := zst.NewEncoder(zst.Default, 1)
+	enc, err := zst.NewEncoder(zst.Fastest, 1)
 	if err != nil {
 		return nil, amount{}, err
 	}

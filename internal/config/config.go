@@ -33,9 +33,12 @@ type Config struct {
 	Remotes []Remote `yaml:"remotes,omitempty" json:"remotes,omitempty"`
 	Local   Local    `yaml:"local" json:"local"`
 	Limits  Limits   `yaml:"limits,omitempty" json:"limits,omitzero"`
-	Barrier bool     `yaml:"barrier,omitempty" json:"barrier,omitempty"` // have writers wait for a moment, if databases are not of one instant otherwise
-	Hooks   Hooks    `yaml:"hooks,omitempty" json:"hooks,omitzero"`
-	Drill   Drill    `yaml:"drill,omitempty" json:"drill,omitzero"`
+
+	Compression Compression `yaml:"compression,omitempty" json:"compression,omitempty"` // of archives
+
+	Barrier bool  `yaml:"barrier,omitempty" json:"barrier,omitempty"` // have writers wait for a moment, if databases are not of one instant otherwise
+	Hooks   Hooks `yaml:"hooks,omitempty" json:"hooks,omitzero"`
+	Drill   Drill `yaml:"drill,omitempty" json:"drill,omitzero"`
 
 	File string `yaml:"-" json:"-"` // where it was read from; "" when there was no file
 }

@@ -47,6 +47,7 @@ func (p *parser) root(n *yaml.Node) {
 		field{"remotes", p.list("remotes", p.remote)},
 		field{"local", p.local},
 		field{"limits", p.limits},
+		field{"compression", quantity(p.reader, "compression", ParseCompression, &c.Compression)},
 		field{"barrier", p.boolean("barrier", &c.Barrier)},
 		field{"hooks", p.hooks},
 		field{"drill", p.drill},

@@ -48,6 +48,7 @@ remotes:
   - url: backups
 local: {dir: store, keep: 3, spool_max: 10GiB, max_pin: 90m, max_block: 500ms}
 limits: {upload: 1.5MiB, download: 10M/s, concurrency: 2, memory: 96 MiB}
+compression: off
 barrier: true
 hooks: {before: [pause], after: [resume, "rm -f x"], on_error: ["mail root"], timeout: 90s, lock_file: app.lock}
 `)
@@ -71,10 +72,11 @@ hooks: {before: [pause], after: [resume, "rm -f x"], on_error: ["mail root"], ti
 			{Name: "vw", URL: "file:///mnt/disk/vw", Keep: config.Keep{Within: config.Duration(36 * time.Hour)}},
 			{Name: "backups", URL: at("etc", "backups")},
 		},
-		Local:   config.Local{Dir: at("etc", "store"), Keep: 3, SpoolMax: 10 << 30, MaxPin: config.Duration(90 * time.Minute), MaxBlock: config.Duration(time.Second / 2), MaxWALGrowth: 1 << 30},
-		Limits:  config.Limits{Upload: 3 << 19, Download: 10_000_000, Concurrency: 2, Memory: 96 << 20},
-		Barrier: true,
-		Hooks:   config.Hooks{Before: []string{"pause"}, After: []string{"resume", "rm -f x"}, OnError: []string{"mail root"}, Timeout: config.Duration(90 * time.Second), LockFile: at("etc", "app.lock")},
+		Local:       config.Local{Dir: at("etc", "store"), Keep: 3, SpoolMax: 10 << 30, MaxPin: config.Duration(90 * time.Minute), MaxBlock: config.Duration(time.Second / 2), MaxWALGrowth: 1 << 30},
+		Limits:      config.Limits{Upload: 3 << 19, Download: 10_000_000, Concurrency: 2, Memory: 96 << 20},
+		Compression: config.CompressOff,
+		Barrier:     true,
+		Hooks:       config.Hooks{Before: []string{"pause"}, After: []string{"resume", "rm -f x"}, OnError: []string{"mail root"}, Timeout: config.Duration(90 * time.Second), LockFile: at("etc", "app.lock")},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
@@ -109,7 +111,7 @@ func TestProblems(t *testing.T) {
 		{"swapped letters", "loacl: {keep: 1}\n", []string{`1:1: unknown key "loacl"; did you mean "local"?`}},
 		{"swapped letters of a short key", "remotes: [{url: /b, ulr: x}]\n", []string{`1:21: unknown key "ulr"; did you mean "url"?`}},
 		{"hyphens", "remotes:\n- url: s3://bkt\n  Access-Key-ID-File: x\n", []string{`3:3: unknown key "Access-Key-ID-File"; did you mean "access_key_id_file"?`}},
-		{"nothing alike", "backup: {}\n", []string{`1:1: unknown key "backup"; there are app, sources, remotes, local, limits, barrier, hooks, drill`}},
+		{"nothing alike", "backup: {}\n", []string{`1:1: unknown key "backup"; there are app, sources, remotes, local, limits, compression, barrier, hooks, drill`}},
 		{"policies", "remotes:\n- {url: /a, keep: {daily: -1, weekly: 1.5, monthly: x, yearly: 2000000, within: 0s}}\n- {url: /b, keep: 7}\n- {url: /c, keep: {}}\n- {url: /d, keep: {daily: 0, within: 2 days}}\n" +
 			"- {url: /e, keep: {dayly: 7, last: 07}}\n- {url: /f, keep: {daily: 0}}\n- {url: /g, keep: {within: 99999d, hourly: [1]}}\n", []string{
 			`2:27: daily: "-1": want how many snapshots to keep, or all`,
@@ -128,7 +130,7 @@ func TestProblems(t *testing.T) {
 		{"policy of the local store", "local: {keep: {}}\n", []string{`1:15: keep has no rule that keeps anything; give it one, such as daily: 7, or leave it out`}},
 		{"duplicate key", "app: a\nlocal: {keep: 1}\napp: b\n", []string{`3:1: key "app" is already at line 1`}},
 		{"duplicate unknown key", "x: a\nx: b\n", []string{
-			`1:1: unknown key "x"; there are app, sources, remotes, local, limits, barrier, hooks, drill`, `2:1: key "x" is already at line 1`}},
+			`1:1: unknown key "x"; there are app, sources, remotes, local, limits, compression, barrier, hooks, drill`, `2:1: key "x" is already at line 1`}},
 		{"all at once, in order", "app: A b\nsources:\n- pth: /a\n- {path: /b, optional: yes}\nlocal:\n  keep: many\n", []string{
 			`1:6: application name "A b": want 1 to 64 of a-z, 0-9, '.', '_' and '-', with a letter or digit first`,
 			`3:3: unknown key "pth"; did you mean "path"?`,
@@ -161,8 +163,10 @@ func TestProblems(t *testing.T) {
 			`1:36: download: 5 is 5 bytes per second, too little to get on: give a unit, such as 5K`,
 			`1:47: memory: "lots": want a size such as 512MiB or 10G`,
 			`1:66: concurrency: "0": want how many archives are on their way at once, from 1 to 64`}},
+		{"compression of no kind", "compression: 19\n", []string{`1:14: compression: "19": want fastest, default, better or off`}},
+		{"compression that is a switch", "compression: on\n", []string{`1:14: compression: "on": want fastest, default, better or off`}},
 		{"too many at once", "limits: {concurrency: 65}\n", []string{`1:23: concurrency: "65": want how many archives are on their way at once, from 1 to 64`}},
-		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local, limits, barrier, hooks, drill`}},
+		{"merge", "<<: {app: x}\n", []string{`1:1: unknown key "<<"; there are app, sources, remotes, local, limits, compression, barrier, hooks, drill`}},
 		{"a spool without a unit", "local: {spool_max: 10}\n", []string{"1:20: spool_max: 10: want 8MiB or more"}},
 		{"barrier of some kind", "barrier: sometimes\n", []string{"1:10: barrier is text, want true or false"}},
 		{"no lock at all", "local: {max_block: 0s}\n", []string{"1:20: max_block: 0s: want more than nothing: a database cannot be read without it"}},
@@ -268,7 +272,7 @@ func TestExample(t *testing.T) {
 	// What the example comments out must be right as well.
 	var live []string
 	for line := range strings.Lines(config.Example()) {
-		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir", "retry_for", "stall", "last", "hourly", "monthly", "yearly", "limits", "  upload", "  download", "  concurrency", "  memory", "barrier", "hooks", "  before", "  after", "  on_error", "  timeout", "  lock_file"} {
+		for _, key := range []string{"profile", "access_key_id_file", "secret_access_key_file", "dir", "retry_for", "stall", "last", "hourly", "monthly", "yearly", "limits", "  upload", "  download", "  concurrency", "  memory", "compression", "barrier", "hooks", "  before", "  after", "  on_error", "  timeout", "  lock_file"} {
 			line = strings.Replace(line, "# "+key+":\n", key+":\n", 1)
 			line = strings.Replace(line, "# "+key+": ", key+": ", 1)
 		}
@@ -280,7 +284,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" || c.Remotes[0].RetryFor == 0 || c.Remotes[0].Keep.Yearly != config.All || c.Limits.Memory == 0 || !c.Barrier || len(c.Hooks.OnError) == 0 || c.Hooks.LockFile == "" {
+	if c.Local.Dir == "" || c.Remotes[0].AccessKeyIDFile == "" || c.Remotes[0].RetryFor == 0 || c.Remotes[0].Keep.Yearly != config.All || c.Limits.Memory == 0 || c.Compression == "" || !c.Barrier || len(c.Hooks.OnError) == 0 || c.Hooks.LockFile == "" {
 		t.Errorf("the example with its comments removed says %+v", c)
 	}
 }
@@ -323,6 +327,7 @@ func TestShowSaysTheSame(t *testing.T) {
 	want.Local.Keep, want.Local.MaxBlock = 0, config.Duration(300*time.Millisecond)
 	want.Hooks = config.Hooks{Before: []string{"echo 'a: b' # c"}, OnError: []string{"x", "y"}, Timeout: config.Duration(time.Minute), LockFile: at("app.lock")}
 	want.Barrier = true
+	want.Compression = config.CompressOff // which other readers of YAML take for false
 	want.Limits = config.Limits{Upload: 1_234_567, Download: 1 << 20, Concurrency: 7, Memory: 99_999_999}
 	want.Remotes[1].Keep = config.Keep{Last: config.All, Within: config.Duration(90 * time.Minute)}
 	want.Remotes[0].RetryFor, want.Remotes[0].Stall = -1, config.Duration(1500*time.Millisecond)

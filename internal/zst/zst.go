@@ -11,27 +11,33 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Level is how hard an Encoder tries. The zero value is the recommended one.
+// Level is how hard an Encoder tries. The zero value is the recommended one; docs/decisions/0087 has the figures.
 type Level int
 
 const (
-	Default Level = iota
-	Fastest
-	Better
+	Fastest Level = iota // the fastest that finds repetitions, like level 1 of zstd
+	Default              // like level 3, what zstd does when nothing is said
+	Better               // like level 7
+	Off                  // the bytes as they are, in a frame
 )
 
 // An Encoder makes frames.
-type Encoder struct{ enc *zstd.Encoder }
+type Encoder struct{ enc *zstd.Encoder } // nil: it compresses nothing
 
 // NewEncoder returns an Encoder for up to n goroutines at once.
 func NewEncoder(level Level, n int) (*Encoder, error) {
-	speed := map[Level]zstd.EncoderLevel{Default: zstd.SpeedDefault, Fastest: zstd.SpeedFastest, Better: zstd.SpeedBetterCompression}[level]
+	if level == Off {
+		return &Encoder{}, nil
+	}
+	speed := map[Level]zstd.EncoderLevel{Fastest: zstd.SpeedFastest, Default: zstd.SpeedDefault, Better: zstd.SpeedBetterCompression}[level]
 	enc, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(speed),
 		zstd.WithEncoderConcurrency(n),
 		zstd.WithEncoderCRC(true),
 		zstd.WithZeroFrames(true),
 		zstd.WithWindowSize(1<<20), // a frame is no longer; a larger window only costs memory
+		// Also where nothing repeats, bytes may be of unequal frequency: those of vectors of floating-point numbers are.
+		zstd.WithAllLitEntropyCompression(true),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("set up zstd encoder: %w", err)
@@ -40,7 +46,12 @@ func NewEncoder(level Level, n int) (*Encoder, error) {
 }
 
 // Encode appends src to dst as one frame.
-func (e *Encoder) Encode(dst, src []byte) []byte { return e.enc.EncodeAll(src, dst) }
+func (e *Encoder) Encode(dst, src []byte) []byte {
+	if e.enc == nil {
+		return appendRaw(dst, src)
+	}
+	return e.enc.EncodeAll(src, dst)
+}
 
 // A Decoder reads frames.
 type Decoder struct{ dec *zstd.Decoder }
