@@ -36,7 +36,6 @@ import (
 	"lifeboat/bench/data"
 	"lifeboat/bench/measure"
 	"lifeboat/bench/rig"
-	"lifeboat/internal/durable"
 )
 
 func main() {
@@ -62,7 +61,7 @@ func compare(ctx context.Context) (err error) {
 	}
 	var sources []string
 	for name := range strings.SplitSeq(*what, ",") {
-		source, err := ensureData(name, *cache)
+		source, err := data.Cached(name, *cache)
 		if err != nil {
 			return err
 		}
@@ -107,41 +106,6 @@ func contest(ctx context.Context, all []*bench, runs int) error {
 		}
 	}
 	return nil
-}
-
-// bigMiB is the size of the one database of big.
-const bigMiB = 1900
-
-// ensureData makes the data unless an earlier run has.
-func ensureData(what, cache string) (string, error) {
-	makers := map[string]func(string) error{"app1g": data.App, "small50k": data.Small, "big": func(dir string) error { return data.Big(dir, bigMiB) }}
-	if makers[what] == nil {
-		return "", fmt.Errorf("there is no data %q; there is app1g, small50k and big", what)
-	}
-	if cache == "" {
-		dir, err := os.UserCacheDir()
-		if err != nil {
-			return "", err
-		}
-		cache = filepath.Join(dir, "lifeboat-bench")
-	}
-	dir := filepath.Join(cache, what)
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	fmt.Fprintf(os.Stderr, "making %s\n", dir)
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	tmp, err := os.MkdirTemp(cache, what+"-*")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(tmp)
-	if err := makers[what](tmp); err != nil {
-		return "", err
-	}
-	return dir, durable.Rename(tmp, dir)
 }
 
 const bucket = "bench"

@@ -14,9 +14,12 @@ const (
 	bulkSync = 256 << 20 // bytes from one commit to the next
 )
 
+// A Mix says of what rows of a hundred consist: so many of noise, which does not compress, so many of text, and the others of zeros.
+type Mix struct{ Noise, Text int }
+
 // Bulk makes the database bulk.sqlite in the directory dir, which must be absent or empty, of about size bytes, in a fraction of the
-// time that Big takes: large rows, of which noise of a hundred do not compress at all, and the others are text that does.
-func Bulk(dir string, size int64, noise int) (err error) {
+// time that Big takes: it has few and large rows.
+func Bulk(dir string, size int64, mix Mix) (err error) {
 	if err := emptyDirectory(dir); err != nil {
 		return err
 	}
@@ -41,10 +44,13 @@ func Bulk(dir string, size int64, noise int) (err error) {
 				return err
 			}
 			for end := min(size, done+bulkSync); done < end; done += bulkRow {
-				if rnd.IntN(100) < noise {
+				switch kind := rnd.IntN(100); {
+				case kind < mix.Noise:
 					fill(body, rnd)
-				} else {
+				case kind < mix.Noise+mix.Text:
 					copy(body, words[rnd.IntN(len(words)-len(body)):])
+				default:
+					clear(body)
 				}
 				if _, err := insert.Exec(body); err != nil {
 					return err

@@ -162,7 +162,9 @@ func weigh(_ context.Context, p *point, _ axis) error {
 	})
 }
 
-func makeDatabase(dir string, mib int64) error { return data.Bulk(dir, mib*rig.MiB, 50) }
+func makeDatabase(dir string, mib int64) error {
+	return data.Bulk(dir, mib*rig.MiB, data.Mix{Noise: 50, Text: 50})
+}
 
 // perDirectory is how many files makeFiles puts into one.
 const perDirectory = 500
