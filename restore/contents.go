@@ -3,7 +3,6 @@ package restore
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,14 +18,14 @@ import (
 
 	"lifeboat/archive"
 	"lifeboat/internal/layout"
-	"lifeboat/internal/sparse"
 	"lifeboat/internal/sqlitedb"
 	"lifeboat/manifest"
 )
 
 const (
 	defaultConcurrency = 4
-	checkers           = 2 // files that are read back or checked at once
+	checkers           = 2  // databases that are checked at once
+	pending            = 64 // files that have arrived, and wait to be read back or checked
 )
 
 // What is planned at once is bounded by the memory that it takes, in bytes, not by how much it is: the more of a file that lies scattered over many
@@ -63,8 +62,11 @@ type layer struct {
 	reuses atomic.Int64 // files that were on this machine already
 
 	batch    *batch
+	own      *writer // of who plans
 	checking *errgroup.Group
 	checkCtx context.Context
+	readers  slots // who reads back
+	checkers slots
 }
 
 func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, p *plan, res *Result) *layer {
@@ -81,14 +83,16 @@ func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, p *pl
 		}
 	}
 	return &layer{early: early, snap: s, root: root, dir: dir, opts: opts, plan: p, res: res,
-		meta: newMetadata(opts.PrivilegedMetadata, opts.Owner), batch: newBatch()}
+		meta: newMetadata(opts.PrivilegedMetadata, opts.Owner), batch: newBatch(), own: &writer{root: root},
+		readers: make(slots, readers), checkers: make(slots, checkers)}
 }
 
 // contents lays down directories and files, verified. Links and the metadata of directories are for finish.
 func (l *layer) contents(ctx context.Context) error {
 	l.checking, l.checkCtx = errgroup.WithContext(ctx)
-	l.checking.SetLimit(checkers)
+	l.checking.SetLimit(pending)
 	err := l.files(l.checkCtx)
+	l.own.close()
 	l.fetched = time.Now()
 	if waitErr := l.checking.Wait(); waitErr != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = waitErr
@@ -189,6 +193,7 @@ type output struct {
 	whole bool         // it arrives in one extent, and is made then
 	left  atomic.Int64 // bytes that have not arrived
 	saved atomic.Int64 // bytes that came out of archives, when something may be lost of it
+	parts *parts       // of a file that does not arrive as a whole
 }
 
 // add plans one file. What needs no archive is done at once.
@@ -206,13 +211,13 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 		l.finished(out)
 		return nil
 	}
+	if f.Size == 0 {
+		return l.small(l.own, out, nil)
+	}
 	if !out.whole {
 		if err := l.create(out); err != nil {
 			return err
 		}
-	}
-	if f.Size == 0 {
-		l.complete(out)
 	}
 	l.batch.memory += fileMemory + lineMemory(f)
 	at := int64(0)
@@ -227,8 +232,8 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 		}
 		if !e.IsZeros() {
 			l.batch.add(e, out, at)
-		} else if l.arrived(out, e.Len) {
-			l.complete(out)
+		} else {
+			l.arrived(out, at, e.Len)
 		}
 		at += e.Len
 		if l.batch.memory >= l.opts.memory {
@@ -238,12 +243,6 @@ func (l *layer) add(ctx context.Context, f *manifest.File) error {
 		}
 	}
 	return nil
-}
-
-// arrived counts bytes of a file that are in their place, and reports whether these are the last.
-func (l *layer) arrived(out *output, n int64) bool {
-	l.opts.Meter.Add(n)
-	return out.left.Add(-n) == 0
 }
 
 // name returns where a file is to be laid down, in a directory that is there.
@@ -270,6 +269,7 @@ func (l *layer) makeParent(f *manifest.File) error {
 
 // create makes a file of its full size, in which all is zeros so far.
 func (l *layer) create(out *output) error {
+	out.parts = newParts()
 	w, err := l.root.OpenFile(out.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return unwanted(out.file.Path, err)
@@ -284,8 +284,9 @@ func (l *layer) create(out *output) error {
 // A batch is extents that are fetched together, by archive.
 type batch struct {
 	byArchive map[manifest.Hash][]job
-	order     []manifest.Hash // of first use
-	memory    int64           // bytes, about
+	order     []manifest.Hash         // of first use
+	databases map[manifest.Hash]int64 // by archive: the size of the largest database that something in it is of
+	memory    int64                   // bytes, about
 }
 
 // A job puts one extent into a file.
@@ -295,7 +296,9 @@ type job struct {
 	at  int64
 }
 
-func newBatch() *batch { return &batch{byArchive: map[manifest.Hash][]job{}} }
+func newBatch() *batch {
+	return &batch{byArchive: map[manifest.Hash][]job{}, databases: map[manifest.Hash]int64{}}
+}
 
 func (b *batch) add(e manifest.Extent, out *output, at int64) {
 	if b.byArchive[e.Archive] == nil {
@@ -303,12 +306,16 @@ func (b *batch) add(e manifest.Extent, out *output, at int64) {
 	}
 	b.byArchive[e.Archive] = append(b.byArchive[e.Archive], job{archive.Range{Off: e.Off, Len: e.Len}, out, at})
 	b.memory += jobMemory
+	if out.file.SQLite != nil {
+		b.databases[e.Archive] = max(b.databases[e.Archive], out.file.Size)
+	}
 }
 
-// run fetches the batch.
+// run fetches the batch. Databases come first, the largest of them before others, so that they are checked while the rest is still coming.
 func (l *layer) run(ctx context.Context) error {
 	b := l.batch
 	l.batch = newBatch()
+	slices.SortStableFunc(b.order, func(x, y manifest.Hash) int { return cmp.Compare(b.databases[y], b.databases[x]) })
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(l.opts.Concurrency)
 	for _, h := range b.order {
@@ -351,13 +358,7 @@ func (l *layer) deliver(w *writer, j job, data []byte) error {
 		return err
 	}
 	j.out.saved.Add(int64(len(data)))
-	if !l.arrived(j.out, int64(len(data))) {
-		return nil
-	}
-	if err := w.closeFile(); err != nil {
-		return err
-	}
-	l.complete(j.out)
+	l.arrived(j.out, j.at, int64(len(data)))
 	return nil
 }
 
@@ -401,25 +402,6 @@ func writeNew(dir *os.Root, base string, data []byte) error {
 	return f.Close()
 }
 
-// complete reads a file back that has all its bytes, and finishes it, in the background.
-func (l *layer) complete(out *output) {
-	l.checking.Go(func() error {
-		if l.salvage.has(out) {
-			return nil
-		}
-		if err := l.verify(out); errors.Is(err, layout.ErrDigest) {
-			if l.salvage != nil {
-				l.salvage.wrongDigest(out)
-				return nil
-			}
-			return errors.Join(l.wrong(err), l.forget(out))
-		} else if err != nil {
-			return err
-		}
-		return l.checked(out)
-	})
-}
-
 // finished finishes a file whose digest is known to be right, in the background.
 func (l *layer) finished(out *output) { l.checking.Go(func() error { return l.checked(out) }) }
 
@@ -439,29 +421,12 @@ func (l *layer) forget(out *output) error {
 	return l.root.Remove(out.name)
 }
 
-// verify compares what lies in a file with its SHA-256. Holes are not read, but they count as the zeros that they are.
-func (l *layer) verify(out *output) error {
-	f, err := l.root.Open(out.name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	digest := sha256.New()
-	err = sparse.Walk(f, out.file.Size, func(_ int64, part []byte, _ bool) error {
-		digest.Write(part)
-		return context.Cause(l.checkCtx)
-	})
-	if err != nil {
-		return err
-	}
-	if sum := manifest.Hash(digest.Sum(nil)); sum != out.file.SHA256 {
-		return &layout.DigestError{Path: out.file.Path, Want: out.file.SHA256, Got: sum}
-	}
-	return nil
-}
-
 // check runs the integrity check of a database, as long as nothing but its owner can reach it.
 func (l *layer) check(out *output) error {
+	if err := l.checkers.take(l.checkCtx); err != nil {
+		return err
+	}
+	defer l.checkers.free()
 	d := Database{Path: out.file.Path, Captured: out.file.SQLite.Integrity, Facts: out.file.SQLite, Size: out.file.Size}
 	limit := CheckLimit(out.file.Size)
 	ctx, cancel := context.WithTimeout(l.checkCtx, limit)

@@ -269,6 +269,11 @@ func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
 		total.Bytes += p.bytes
 	}
 	r.opts.Meter.Begin("restore", total.Bytes)
+	trees, err := openTrees(r.work)
+	defer trees.close()
+	if err != nil {
+		return nil, err
+	}
 	for _, mount := range slices.Sorted(maps.Keys(plans)) {
 		if err := r.stage(ctx, plans[mount], r.work[mount]); err != nil {
 			return nil, err
@@ -281,18 +286,15 @@ func (r *inPlace) prepare(ctx context.Context) ([]swap.Member, error) {
 	if err := r.extras(ctx); err != nil {
 		return nil, err
 	}
-	for _, dir := range r.work {
-		if err := durable.SyncTree(dir); err != nil {
-			return nil, err
-		}
+	if err := trees.sync(); err != nil {
+		return nil, err
 	}
-	if err := r.save(ctx); err != nil {
+	if err := r.save(ctx, trees); err != nil {
 		return nil, err
 	}
 	if err := r.quiesce(ctx); err != nil {
 		return nil, err
 	}
-	var err error
 	if r.gone, err = r.leftovers(); err != nil {
 		return nil, err
 	}
@@ -367,8 +369,39 @@ func (r *inPlace) stagedAt(un *unit) (string, error) {
 	return filepath.Join(staged(r.work[un.mount]), rel), err
 }
 
+// trees are the directories in which everything is prepared, one for each file system.
+type trees map[string]*durable.Tree
+
+// openTrees opens them. Whatever it returns is to be closed.
+func openTrees(work map[string]string) (trees, error) {
+	ts := trees{}
+	for _, dir := range work {
+		t, err := durable.OpenTree(dir)
+		if err != nil {
+			return ts, err
+		}
+		ts[dir] = t
+	}
+	return ts, nil
+}
+
+func (ts trees) sync() error {
+	for dir, t := range ts {
+		if err := t.SyncAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (ts trees) close() {
+	for _, t := range ts {
+		t.Close()
+	}
+}
+
 // save takes the safety snapshot, and keeps raw copies of what could not be captured.
-func (r *inPlace) save(ctx context.Context) error {
+func (r *inPlace) save(ctx context.Context, trees trees) error {
 	if r.opts.Save == nil {
 		return nil
 	}
@@ -407,10 +440,8 @@ func (r *inPlace) save(ctx context.Context) error {
 		if err := r.rawCopies(); err != nil {
 			return err
 		}
-		for _, work := range r.work { // before anything touches the originals
-			if err := durable.SyncTree(work); err != nil {
-				return err
-			}
+		if err := trees.sync(); err != nil { // before anything touches the originals
+			return err
 		}
 	}
 	return nil

