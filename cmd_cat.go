@@ -30,6 +30,7 @@ func cat(s *session, c *cli.Context) error {
 	if s.json {
 		return usagef("lifeboat ls --json tells about a file", "cat writes the file itself and has no JSON form")
 	}
+	s.kept = s.keeper()
 	snap, _, err := s.find(ctx, c.Args().First())
 	if err != nil {
 		return err

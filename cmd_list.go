@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/layout"
 	"lifeboat/manifest"
@@ -61,14 +62,13 @@ func list(s *session, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	listings := []listing{}
-	for _, id := range catalog.IDs {
-		l, err := s.describe(ctx, catalog, id, places)
-		if err != nil {
-			return err
-		}
+	listings, err := s.describeAll(ctx, catalog, places)
+	if err != nil {
+		return err
+	}
+	for i, id := range catalog.IDs {
+		l := &listings[i]
 		l.Pinned, l.Proven, l.Frees = pinned[id], proofs[id.Stamp], frees[id]
-		listings = append(listings, l)
 	}
 	remotes, err := s.remoteStates(ctx, places, catalog)
 	if err != nil {
@@ -110,6 +110,23 @@ func answered(places []*place, c *layout.Catalog) (list []*place) {
 		}
 	}
 	return list
+}
+
+// headsAtOnce is how many heads are read at once.
+const headsAtOnce = 32
+
+// describeAll returns the listings of all snapshots, in their order.
+func (s *session) describeAll(ctx context.Context, catalog *layout.Catalog, places []*place) ([]listing, error) {
+	list := make([]listing, len(catalog.IDs))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(headsAtOnce)
+	for i, id := range catalog.IDs {
+		g.Go(func() (err error) {
+			list[i], err = s.describe(gctx, catalog, id, places)
+			return err
+		})
+	}
+	return list, g.Wait()
 }
 
 func (s *session) describe(ctx context.Context, catalog *layout.Catalog, id manifest.ID, places []*place) (listing, error) {

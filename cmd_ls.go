@@ -50,6 +50,7 @@ func ls(s *session, c *cli.Context) error {
 	if c.NArg() < 1 || c.NArg() > 2 {
 		return usagef("lifeboat ls latest", "ls takes a SNAPSHOT and perhaps a PATH")
 	}
+	s.kept = s.keeper()
 	snap, _, err := s.find(ctx, c.Args().First())
 	if err != nil {
 		return err

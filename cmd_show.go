@@ -35,6 +35,7 @@ func show(s *session, c *cli.Context) error {
 	if c.NArg() == 1 {
 		ref = c.Args().First()
 	}
+	s.kept = s.keeper()
 	list, err := s.findAll(c.Context, ref)
 	if err != nil {
 		return err

@@ -113,7 +113,7 @@ func (s *session) status(ctx context.Context) error {
 		override(s, "bandwidth", config.ParseBandwidth, &bandwidth)); err != nil {
 		return err
 	}
-	places, catalog, partial, err := s.everywhere(ctx)
+	places, catalog, partial, err := s.everywhere(ctx, "latest")
 	if err != nil {
 		return err
 	}
@@ -182,10 +182,7 @@ func (s *session) statusOf(ctx context.Context, r *statusReport, p *place, all *
 		}
 		return nil
 	}
-	c, err := layout.List(ctx, p.Store)
-	if err != nil {
-		return err
-	}
+	c := all.Only(p.Store)
 	ref, _ := manifest.ParseRef("latest", time.Local)
 	id, _, err := c.Resolve(ctx, ref, now)
 	if s.isUnreachable(ctx, err) {
@@ -207,7 +204,7 @@ func (s *session) statusOf(ctx context.Context, r *statusReport, p *place, all *
 	if r.Latest != nil && r.Latest.ID != id.String() {
 		r.add(codeIncomplete, p.name, "%s lacks it, and has %s, %s old", p.name, id.Stamp, ago(st.Age))
 	}
-	drills, err := p.Drills(ctx)
+	drills, err := c.Drills(ctx, p.Store)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lifeboat/internal/layout"
@@ -17,18 +18,19 @@ import (
 const elsewhere = 30 * time.Second
 
 // catalog lists what the places have. A place that fails, or is no store, is a warning as long as another one has snapshots; it is
-// then also returned as partial, for the exit code. A remote that does not answer is waited for long only if no place has any.
-func (s *session) catalog(ctx context.Context, places []*place) (c *layout.Catalog, partial error, err error) {
+// then also returned as partial, for the exit code. A remote that does not answer is waited for long only if no place has any. What the references name
+// will be opened next: its manifest is read while the places are looked at.
+func (s *session) catalog(ctx context.Context, places []*place, refs ...string) (c *layout.Catalog, partial error, err error) {
 	if len(places) > 1 {
-		c, partial, err = s.listAll(remote.WithPatience(ctx, elsewhere), places)
+		c, partial, err = s.listAll(remote.WithPatience(ctx, elsewhere), places, refs...)
 	}
 	if c == nil && (err == nil || unanswered(ctx, err)) {
-		c, partial, err = s.listAll(ctx, places)
+		c, partial, err = s.listAll(ctx, places, refs...)
 	}
 	return c, partial, err
 }
 
-func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catalog, partial error, err error) {
+func (s *session) listAll(ctx context.Context, places []*place, refs ...string) (c *layout.Catalog, partial error, err error) {
 	var there []*place
 	var failed []error
 	for _, p := range places {
@@ -46,7 +48,9 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 	}
 	if c != nil {
 		c.Kept = s.kept
+		read := s.readAhead(ctx, c, refs)
 		newer := newerStores(ctx, c)
+		read()
 		if len(newer) > 0 { // what is in them may not be what it seems to be
 			there = slices.DeleteFunc(there, func(p *place) bool { return newer[p.Store] != nil })
 			for _, err := range newer {
@@ -70,12 +74,36 @@ func (s *session) listAll(ctx context.Context, places []*place) (c *layout.Catal
 	return c, errors.Join(failed...), nil
 }
 
+// readAhead begins to read the manifests of what references name, so that the catalog has them, and returns what waits for that. What goes wrong is left to
+// who opens them.
+func (s *session) readAhead(ctx context.Context, c *layout.Catalog, refs []string) (wait func()) {
+	var wg sync.WaitGroup
+	for _, text := range refs {
+		ref, err := manifest.ParseRef(text, time.Local)
+		if err != nil {
+			continue
+		}
+		wg.Go(func() {
+			if id, _, err := c.Resolve(ctx, ref, s.now()); err == nil {
+				c.Head(ctx, id)
+			}
+		})
+	}
+	return wg.Wait
+}
+
 // newerStores finds the places whose marker says that they are of a format which this program does not know.
 func newerStores(ctx context.Context, c *layout.Catalog) map[layout.Store]error {
+	errs := make([]error, len(c.Answered))
+	var wg sync.WaitGroup
+	for i, store := range c.Answered {
+		wg.Go(func() { _, errs[i] = c.Marker(ctx, store) })
+	}
+	wg.Wait()
 	newer := map[layout.Store]error{}
-	for _, store := range c.Answered {
-		if _, err := c.Marker(ctx, store); errors.As(err, new(*manifest.FormatError)) {
-			newer[store] = err
+	for i, store := range c.Answered {
+		if errors.As(errs[i], new(*manifest.FormatError)) {
+			newer[store] = errs[i]
 		}
 	}
 	return newer
@@ -141,12 +169,12 @@ func (s *session) resolve(ctx context.Context, c *layout.Catalog, places []*plac
 	return id, has, skipped, nil
 }
 
-// everywhere returns every place and what they list together; partial is why some could not be listed, of which catalog has warned.
-func (s *session) everywhere(ctx context.Context) (places []*place, c *layout.Catalog, partial, err error) {
+// everywhere returns every place and what they list together; partial is why some could not be listed, of which catalog has warned. refs are as for catalog.
+func (s *session) everywhere(ctx context.Context, refs ...string) (places []*place, c *layout.Catalog, partial, err error) {
 	if places, err = s.places(ctx); err != nil {
 		return nil, nil, nil, err
 	}
-	c, partial, err = s.catalog(ctx, places)
+	c, partial, err = s.catalog(ctx, places, refs...)
 	return places, c, partial, err
 }
 
@@ -175,7 +203,7 @@ type foundSnapshot struct {
 
 // findAll opens the snapshots that references name, each wherever it is.
 func (s *session) findAll(ctx context.Context, texts ...string) (list []foundSnapshot, err error) {
-	places, c, partial, err := s.everywhere(ctx)
+	places, c, partial, err := s.everywhere(ctx, texts...)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +221,7 @@ func (s *session) findAll(ctx context.Context, texts ...string) (list []foundSna
 		if err != nil {
 			return nil, err
 		}
-		snap, err := layout.OpenSnapshot(ctx, id, s.limits.workers, stores(has)...)
+		snap, err := c.Open(ctx, id, s.limits.workers)
 		if err != nil {
 			return nil, err
 		}

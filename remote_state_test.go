@@ -115,6 +115,7 @@ func onceEach(t *testing.T, proxy *miniotest.Proxy, below string) (archives int)
 func TestRemotes(t *testing.T) {
 	proxy := miniotest.Start(t).Proxy(t)
 	t.Run("away for a week", func(t *testing.T) { awayForAWeek(t, proxy) })
+	t.Run("requests of commands", func(t *testing.T) { requestsOfCommands(t, proxy) })
 	t.Run("requests of a listing", func(t *testing.T) { listRequests(t, proxy) })
 }
 

@@ -24,6 +24,20 @@ type bucket struct {
 	mu    sync.Mutex
 	asked []string
 	fail  error // of listings
+
+	both  bool // an object is opened only when a listing was asked for too, and the other way round
+	meets chan struct{}
+}
+
+// meet waits for another that meets, so it is the end of a test in which one waits for the other.
+func (b *bucket) meet() {
+	if !b.both {
+		return
+	}
+	select {
+	case b.meets <- struct{}{}:
+	case <-b.meets:
+	}
 }
 
 func (b *bucket) note(what string) {
@@ -34,10 +48,12 @@ func (b *bucket) note(what string) {
 
 func (b *bucket) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
 	b.note("open " + key)
+	b.meet()
 	return b.Store.Open(ctx, key, off, n)
 }
 
 func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[remote.Info, error] {
+	b.meet()
 	return b.list(ctx, prefix, "")
 }
 
@@ -96,7 +112,7 @@ func TestEnter(t *testing.T) {
 		"new, not listed":    {fail: unreachable, asked: "list ", want: remote.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := &bucket{Store: remote.NewMemory(nil), fail: test.fail}
+			b := &bucket{Store: remote.NewMemory(nil), fail: test.fail, both: test.expected, meets: make(chan struct{})}
 			s := layout.Store{Store: b}
 			for i := range test.archives {
 				put(t, s, layout.ArchiveKey(manifest.HashOf(fmt.Append(nil, i))), "x")

@@ -232,7 +232,7 @@ func (s *Snapshot) fetchRoot(ctx context.Context) manifest.Fetch {
 		if a == nil {
 			return nil, fmt.Errorf("%w: archive %s is no root", manifest.ErrInvalid, h)
 		}
-		return s.reader.ReadAll(ctx, a, off, n)
+		return s.readPiece(ctx, a, off, n)
 	}
 }
 
@@ -247,7 +247,8 @@ type readAhead struct {
 // maxAhead is how much is read at most at once.
 const maxAhead = 4 << 20
 
-// readPiece returns a piece or map. The first one is read alone; when the next follows it, more is read than asked for.
+// readPiece returns a piece or map. The first one is read alone, or rather with what else is in its frames; when the next follows it, more is read than
+// asked for. So of a small snapshot one request brings all that describes it.
 func (s *Snapshot) readPiece(ctx context.Context, a *manifest.Archive, off, n int64) ([]byte, error) {
 	if err := a.Contains(off, n); err != nil {
 		return nil, err
@@ -259,20 +260,29 @@ func (s *Snapshot) readPiece(ctx context.Context, a *manifest.Archive, off, n in
 	if h.archive == a.SHA256 && off >= h.off && off+n <= end {
 		return h.data[off-h.off:][:n:n], nil
 	}
-	want := n
+	from, want := off, n
 	if h.archive == a.SHA256 && off >= h.off && off <= end+frameSlack {
 		want = max(n, min(maxAhead, 2*int64(len(h.data))+frameSlack))
 	}
-	want = min(want, a.Length-off)
-	data, err := s.reader.ReadAll(ctx, a, off, want)
-	if err != nil && want > n && ctx.Err() == nil {
+	frames := func(n int64) int64 { // where the frames of the next n bytes end; they are decoded whole
+		return min(a.Length, (off+n+manifest.FrameSize-1)/manifest.FrameSize*manifest.FrameSize)
+	}
+	to := frames(want)
+	if start := off / manifest.FrameSize * manifest.FrameSize; to-start <= manifest.MaxPiece {
+		from = start
+	} else {
+		to = min(to, off+manifest.MaxPiece)
+	}
+	data, err := s.reader.ReadAll(ctx, a, from, to-from)
+	if err != nil && to > frames(n) && ctx.Err() == nil {
+		from = off
 		data, err = s.reader.ReadAll(ctx, a, off, n) // the damage may lie in what nobody asked for
 	}
 	if err != nil {
 		return nil, err
 	}
-	*h = readAhead{a.SHA256, off, data}
-	return data[:n:n], nil
+	*h = readAhead{a.SHA256, from, data}
+	return data[off-from:][:n:n], nil
 }
 
 // frameSlack is how far apart two pieces may lie and still follow each other.
