@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"lifeboat/internal/layout"
 	"lifeboat/internal/publish"
 	"lifeboat/manifest"
@@ -34,18 +36,44 @@ func (f *pruneFacts) of(ctx context.Context, p *place) (list []prune.Snapshot, e
 	if err != nil {
 		return nil, err
 	}
+	if err := f.readAll(ctx, p, entries); err != nil {
+		return nil, err
+	}
 	for _, e := range entries {
-		s, ok := f.known[e.ID]
-		if !ok {
-			if s, err = f.read(ctx, p, e.ID); err != nil {
-				return nil, err
-			}
-			f.known[e.ID] = s
-		}
+		s := f.known[e.ID]
 		s.Pinned, s.Proven = pins[e.ID], proven[e.ID.Stamp]
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// readers is how many manifests are read at once: each takes a round trip.
+const readers = 16
+
+// readAll makes the snapshots of a store known.
+func (f *pruneFacts) readAll(ctx context.Context, p *place, entries []layout.Entry) error {
+	read := make([]*prune.Snapshot, len(entries))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(readers)
+	for i, e := range entries {
+		if _, ok := f.known[e.ID]; ok {
+			continue
+		}
+		g.Go(func() error {
+			s, err := f.read(ctx, p, e.ID)
+			read[i] = &s
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, s := range read {
+		if s != nil {
+			f.known[entries[i].ID] = *s
+		}
+	}
+	return nil
 }
 
 func (f *pruneFacts) read(ctx context.Context, p *place, id manifest.ID) (prune.Snapshot, error) {

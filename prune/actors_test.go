@@ -135,7 +135,7 @@ func prunes(s *shop) func(*actor) error {
 			}
 		}
 		w.events++
-		opts := prune.Options{Clock: machineClock{a}, Run: fmt.Sprintf("%s-%d", a.name, w.events)}
+		opts := prune.Options{Readers: 1, Clock: machineClock{a}, Run: fmt.Sprintf("%s-%d", a.name, w.events)}
 		if w.broken == ignoreUnreadable {
 			opts.DropUnreadable = sortedIDs(s.unreadable)
 		}

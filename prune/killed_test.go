@@ -108,7 +108,7 @@ func (s *shelf) prune(ctx context.Context, store layout.Store, run string) error
 	if _, err := prune.Remove(ctx, store, s.clock(), s.old.id); err != nil {
 		return err
 	}
-	_, err := prune.Sweep(ctx, store, prune.Options{Clock: s.clock(), Run: run})
+	_, err := prune.Sweep(ctx, store, prune.Options{Readers: 1, Clock: s.clock(), Run: run})
 	return err
 }
 

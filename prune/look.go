@@ -3,6 +3,7 @@ package prune
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -61,25 +62,28 @@ func (s *sweep) look(ctx context.Context, marks bool) (*found, error) {
 		archives = append(archives, a)
 	}
 
-	needed := map[manifest.Hash]bool{}
 	listed := map[manifest.ID]bool{}
 	for _, e := range snapshots {
 		listed[e.ID] = true
-		if err := s.mark(ctx, f, e.ID, false, func(h manifest.Hash) { needed[h] = true }); err != nil {
-			return nil, err
-		}
 	}
-	until := map[manifest.Hash]time.Time{} // removed snapshots need these until then
+	var young []layout.Entry // removed snapshots that still need what they need
 	for _, e := range removed {
 		switch {
 		case age(e.ModTime) <= publish.Grace:
-			end := e.ModTime.Add(publish.Grace)
-			if err := s.mark(ctx, f, e.ID, true, func(h manifest.Hash) { until[h] = latest(until[h], end) }); err != nil {
-				return nil, err
-			}
+			young = append(young, e)
 		case age(e.ModTime) > 2*publish.Grace && !listed[e.ID]:
 			f.removed = append(f.removed, e.ID)
 		}
+	}
+	needed := map[manifest.Hash]bool{}
+	places := append(slices.Clip(s.opts.Near), s.store, s.store.OfRemoved()) // the last has it when it was removed just now
+	if err := s.mark(ctx, f, snapshots, false, places, func(_ layout.Entry, h manifest.Hash) { needed[h] = true }); err != nil {
+		return nil, err
+	}
+	until := map[manifest.Hash]time.Time{} // removed snapshots need these until then
+	places = append(slices.Clip(s.opts.Near), s.store.OfRemoved(), s.store)
+	if err := s.mark(ctx, f, young, true, places, func(e layout.Entry, h manifest.Hash) { until[h] = latest(until[h], e.ModTime.Add(publish.Grace)) }); err != nil {
+		return nil, err
 	}
 	for _, a := range archives {
 		free := latest(until[a.SHA256], a.ModTime.Add(publish.Grace))
@@ -99,22 +103,35 @@ func (s *sweep) look(ctx context.Context, marks bool) (*found, error) {
 	return f, nil
 }
 
-// mark passes what a snapshot needs to need. A manifest that cannot be read is noted.
-func (s *sweep) mark(ctx context.Context, f *found, id manifest.ID, removed bool, need func(manifest.Hash)) error {
-	places := append(slices.Clip(s.opts.Near), s.store, s.store.OfRemoved()) // which has it when it was removed just now
-	names, err := s.names.Of(ctx, id, places...)
-	switch {
-	case err == nil:
-		for h := range names {
-			need(h)
-		}
-		return nil
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, remote.ErrUnavailable) && !remote.IsRefusal(err):
-		return err // the next one may be reached
+// mark passes what snapshots need to need. A manifest that cannot be read is noted.
+func (s *sweep) mark(ctx context.Context, f *found, snapshots []layout.Entry, removed bool, places []layout.Store, need func(layout.Entry, manifest.Hash)) error {
+	ids := make([]manifest.ID, len(snapshots))
+	for i, e := range snapshots {
+		ids[i] = e.ID
 	}
-	f.unreadable = append(f.unreadable, BadManifest{ID: id, Removed: removed, Dropped: slices.Contains(s.opts.DropUnreadable, id), Err: err})
+	failed := map[manifest.ID]error{}
+	if s.opts.Readers > 1 {
+		failed = s.names.Load(ctx, ids, s.opts.Readers, places...)
+	}
+	for _, e := range snapshots {
+		err := failed[e.ID]
+		var names iter.Seq[manifest.Hash]
+		if err == nil {
+			names, err = s.names.Of(ctx, e.ID, places...)
+		}
+		switch {
+		case err == nil:
+			for h := range names {
+				need(e, h)
+			}
+			continue
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, remote.ErrUnavailable) && !remote.IsRefusal(err):
+			return err // the next one may be reached
+		}
+		f.unreadable = append(f.unreadable, BadManifest{ID: e.ID, Removed: removed, Dropped: slices.Contains(s.opts.DropUnreadable, e.ID), Err: err})
+	}
 	return nil
 }
 

@@ -23,6 +23,8 @@ type Options struct {
 	// are lost; they stay listed. One that can be read counts all the same.
 	DropUnreadable []manifest.ID
 
+	Readers int // so many manifests are read at once; 0 means 16
+
 	Clock publish.Clock // nil means publish.System
 	Run   string        // names the mark of this run; "" means one that nobody else has
 }
@@ -66,6 +68,8 @@ type BadManifest struct {
 }
 
 const (
+	defaultReaders = 16 // a manifest is two round trips and a few kilobytes
+
 	endTimeout = 5 * time.Second // for a word to the store when a sweep was interrupted
 	maxRefused = 100             // that are listed; and how many without one that is not refused end a sweep
 )
@@ -80,6 +84,9 @@ const (
 func Sweep(ctx context.Context, store layout.Store, opts Options) (Result, error) {
 	if opts.Clock == nil {
 		opts.Clock = publish.System{}
+	}
+	if opts.Readers == 0 {
+		opts.Readers = defaultReaders
 	}
 	if opts.Run == "" {
 		opts.Run = uuid.NewString()

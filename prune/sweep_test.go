@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,6 +230,103 @@ func TestRefusalOfAll(t *testing.T) {
 	must(t, err)
 	if asked != 100 || res.Locked.Archives != 250 || len(res.Refused) != 100 || res.Freed.Archives != 0 {
 		t.Errorf("asked %d times: %+v", asked, res)
+	}
+}
+
+// reading is asked before each manifest of the store is read.
+type reading struct {
+	remote.Store
+	before func(key string) error
+}
+
+func (r reading) Open(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
+	if strings.Contains(key, ".json") {
+		if err := r.before(key); err != nil {
+			return nil, err
+		}
+	}
+	return r.Store.Open(ctx, key, off, n)
+}
+
+// However many manifests are read at once, the same is found: what each needs, listed or removed, and which cannot be read.
+func TestReadersAgree(t *testing.T) {
+	b := newBench()
+	names := []string{"waste"}
+	var drop []manifest.ID
+	for i := range 60 {
+		name := fmt.Sprint("of ", i)
+		names = append(names, name)
+		b.archive(t, name)
+		b.pass(time.Minute)
+		s := b.list(t, name, names[max(0, i-7)])
+		switch {
+		case i%11 == 5:
+			must(t, b.PutSmall(t.Context(), layout.ManifestKey(s.id), []byte("damaged"), remote.PutOptions{}))
+			drop = append(drop, s.id)
+		case i%3 == 0:
+			_, err := prune.Remove(t.Context(), b.Store, b.clock(), s.id)
+			must(t, err)
+		}
+	}
+	b.archive(t, "waste")
+	b.pass(publish.Grace - 30*time.Minute) // and so some of those that were removed are forgiven, and some are not
+	var want prune.Result
+	for _, readers := range []int{1, 2, 7, 100} {
+		var under, most atomic.Int64
+		slow := layout.Store{Store: reading{b.Store, func(string) error {
+			n := under.Add(1)
+			defer under.Add(-1)
+			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+			}
+			runtime.Gosched()
+			return nil
+		}}}
+		got, err := prune.Sweep(t.Context(), slow, prune.Options{Clock: b.clock(), DryRun: true, Readers: readers, DropUnreadable: drop})
+		must(t, err)
+		if most.Load() > int64(readers) {
+			t.Errorf("%d manifests were read at once, not %d", most.Load(), readers)
+		}
+		for i := range got.Unreadable {
+			got.Unreadable[i].Err = nil
+		}
+		if readers == 1 {
+			want = got
+			if want.Kept.Archives == 0 || want.Later.Archives == 0 || want.Freed.Archives == 0 || len(want.Unreadable) != len(drop) {
+				t.Fatalf("the test finds too little: %+v", want)
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%d readers find %+v, not %+v", readers, got, want)
+		}
+	}
+}
+
+// A manifest that nobody answers for ends a sweep before it removes anything, wherever it stands among those that are read at once, and
+// is not taken for one that cannot be read.
+func TestReadersAreNotAnswered(t *testing.T) {
+	b := newBench()
+	b.archive(t, "waste", "needed")
+	var keys []string
+	for range 20 {
+		b.pass(time.Minute)
+		keys = append(keys, layout.ManifestKey(b.list(t, "needed").id))
+	}
+	b.pass(publish.Grace + hour)
+	lost := fmt.Errorf("connection reset: %w", remote.ErrUnavailable)
+	for _, key := range keys {
+		down := layout.Store{Store: reading{b.Store, func(asked string) error {
+			if asked == key {
+				return lost
+			}
+			return nil
+		}}}
+		res, err := prune.Sweep(t.Context(), down, prune.Options{Clock: b.clock(), Readers: 4})
+		if !errors.Is(err, lost) || len(res.Unreadable) > 0 || res.Freed.Archives > 0 {
+			t.Errorf("%+v, %v", res, err)
+		}
+	}
+	if got := b.keys(t, "waste", "needed"); len(got) != 22 {
+		t.Errorf("it left %q", got)
 	}
 }
 

@@ -2,11 +2,17 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/layout"
 	"lifeboat/manifest"
+	"lifeboat/remote"
 )
 
 // Names remembers which archives manifests name. They never change, so each is read once. It holds 80 bytes for each archive, and 4 for
@@ -22,14 +28,11 @@ type Names struct {
 func (n *Names) Of(ctx context.Context, id manifest.ID, places ...layout.Store) (iter.Seq[manifest.Hash], error) {
 	list, ok := n.of[id]
 	if !ok {
-		var err error
-		if list, err = n.read(ctx, id, places); err != nil {
+		hashes, err := read(ctx, id, places)
+		if err != nil {
 			return nil, err
 		}
-		if n.of == nil {
-			n.of = map[manifest.ID][]int32{}
-		}
-		n.of[id] = list
+		list = n.remember(id, hashes)
 	}
 	return func(yield func(manifest.Hash) bool) {
 		for _, i := range list {
@@ -40,7 +43,60 @@ func (n *Names) Of(ctx context.Context, id manifest.ID, places ...layout.Store) 
 	}, nil
 }
 
-func (n *Names) read(ctx context.Context, id manifest.ID, places []layout.Store) (list []int32, err error) {
+// Load reads what Of will be asked for, of so many snapshots at once: each takes round trips to the places. It returns why those failed that
+// could not be read. Once one has found no place that answers, those that nobody has begun with are left to Of.
+func (n *Names) Load(ctx context.Context, ids []manifest.ID, atOnce int, places ...layout.Store) map[manifest.ID]error {
+	var mu sync.Mutex
+	failed := map[manifest.ID]error{}
+	var unanswered atomic.Bool
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for _, id := range ids {
+		if _, ok := n.known(&mu, id); ok {
+			continue
+		}
+		g.Go(func() error {
+			if unanswered.Load() {
+				return nil
+			}
+			hashes, err := read(ctx, id, places)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed[id] = err
+				if errors.Is(err, remote.ErrUnavailable) && !remote.IsRefusal(err) {
+					unanswered.Store(true)
+				}
+				return nil
+			}
+			n.remember(id, hashes)
+			return nil
+		})
+	}
+	g.Wait()
+	return failed
+}
+
+func (n *Names) known(mu *sync.Mutex, id manifest.ID) (list []int32, ok bool) {
+	mu.Lock()
+	defer mu.Unlock()
+	list, ok = n.of[id]
+	return list, ok
+}
+
+func (n *Names) remember(id manifest.ID, hashes []manifest.Hash) []int32 {
+	list := make([]int32, len(hashes))
+	for i, h := range hashes {
+		list[i] = n.intern(h)
+	}
+	if n.of == nil {
+		n.of = map[manifest.ID][]int32{}
+	}
+	n.of[id] = list
+	return list
+}
+
+func read(ctx context.Context, id manifest.ID, places []layout.Store) (hashes []manifest.Hash, err error) {
 	snap, err := layout.OpenSnapshot(ctx, id, 1, places...)
 	if err != nil {
 		return nil, err
@@ -49,9 +105,9 @@ func (n *Names) read(ctx context.Context, id manifest.ID, places []layout.Store)
 		if err != nil {
 			return nil, fmt.Errorf("snapshot %s: %w", id.Stamp, err)
 		}
-		list = append(list, n.intern(a.SHA256))
+		hashes = append(hashes, a.SHA256)
 	}
-	return list, nil
+	return hashes, nil
 }
 
 func (n *Names) intern(h manifest.Hash) int32 {
