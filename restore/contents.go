@@ -61,6 +61,9 @@ type layer struct {
 
 	reuses atomic.Int64 // files that were on this machine already
 
+	kept       []*manifest.File // lines that finish needs
+	keptMemory int64            // that they take; when it is more than maxKept, they are not there
+
 	batch    *batch
 	own      *writer // of who plans
 	checking *errgroup.Group
@@ -120,6 +123,7 @@ func (l *layer) files(ctx context.Context) error {
 			if err := l.directory(f); err != nil {
 				return err
 			}
+			l.keep(f)
 		case manifest.Regular:
 			if err := l.add(ctx, f); err != nil {
 				return err
@@ -128,6 +132,7 @@ func (l *layer) files(ctx context.Context) error {
 			if err := l.makeParent(f); err != nil {
 				return err
 			}
+			l.keep(f)
 		}
 	}
 	return l.run(ctx)
@@ -380,26 +385,28 @@ func (l *layer) small(w *writer, out *output, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(dir, base, data); err != nil {
-		return unwanted(f.Path, err)
-	}
 	if f.SQLite != nil {
+		if err := writeNew(dir, base, data); err != nil {
+			return unwanted(f.Path, err)
+		}
 		l.checking.Go(func() error { return l.check(out) })
 		return nil
 	}
-	return l.done(f, dir, base)
+	err = dir.lay(base, data, func(at spot) error {
+		lost, err := l.meta.apply(f, at)
+		l.notKept(f, lost)
+		return err
+	})
+	if err != nil {
+		return unwanted(f.Path, err)
+	}
+	l.opts.Meter.File()
+	return nil
 }
 
-func writeNew(dir *os.Root, base string, data []byte) error {
-	f, err := dir.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	return f.Close()
+// writeNew makes a file that gets its metadata later.
+func writeNew(dir *folder, base string, data []byte) error {
+	return dir.lay(base, data, func(spot) error { return nil })
 }
 
 // finished finishes a file whose digest is known to be right, in the background.
@@ -410,7 +417,7 @@ func (l *layer) checked(out *output) error {
 	if out.file.SQLite != nil {
 		return l.check(out)
 	}
-	return l.done(out.file, l.root, out.name)
+	return l.done(out.file, out.name)
 }
 
 // forget removes a file that is not to be kept.
@@ -449,7 +456,7 @@ func (l *layer) check(out *output) error {
 		}
 	}
 	l.mu.Unlock()
-	return l.done(out.file, l.root, out.name)
+	return l.done(out.file, out.name)
 }
 
 // CheckLimit is how long a check of a database of so many bytes may take. A database can be made so that its check never ends.
@@ -458,12 +465,12 @@ func CheckLimit(size int64) time.Duration {
 }
 
 // done gives a file its metadata.
-func (l *layer) done(f *manifest.File, dir *os.Root, name string) error {
+func (l *layer) done(f *manifest.File, name string) error {
 	if l.verifying {
 		l.opts.Meter.File()
-		return dir.Remove(name)
+		return l.root.Remove(name)
 	}
-	lost, err := l.meta.apply(f, dir, name)
+	lost, err := l.meta.apply(f, named{l.root, name})
 	l.notKept(f, lost)
 	l.opts.Meter.File()
 	return err
@@ -501,8 +508,9 @@ type writer struct {
 	name string
 	f    *os.File
 
-	parent string
-	dir    *os.Root
+	parent string   // of dir
+	sub    *os.Root // dir's, unless that is root
+	dir    *folder
 }
 
 func (w *writer) writeAt(name string, data []byte, off int64) error {
@@ -522,25 +530,36 @@ func (w *writer) writeAt(name string, data []byte, off int64) error {
 
 // enter opens the directory of a file and returns the name that the file has there: a root looks up each component
 // of a path anew for each thing that is done with it.
-func (w *writer) enter(name string) (dir *os.Root, base string, err error) {
+func (w *writer) enter(name string) (dir *folder, base string, err error) {
 	parent, base := filepath.Split(name)
-	if parent == "" {
-		return w.root, base, nil
+	if w.dir != nil && w.parent == parent {
+		return w.dir, base, nil
 	}
-	if w.dir == nil || w.parent != parent {
-		w.leave()
-		if w.dir, err = w.root.OpenRoot(parent); err != nil {
+	w.leave()
+	root := w.root
+	if parent != "" {
+		if w.sub, err = w.root.OpenRoot(parent); err != nil {
+			w.sub = nil
 			return nil, "", err
 		}
-		w.parent = parent
+		root = w.sub
 	}
+	if w.dir, err = openFolder(root); err != nil {
+		w.dir = nil
+		return nil, "", err
+	}
+	w.parent = parent
 	return w.dir, base, nil
 }
 
 func (w *writer) leave() {
 	if w.dir != nil {
-		w.dir.Close()
+		w.dir.close()
 		w.dir = nil
+	}
+	if w.sub != nil {
+		w.sub.Close()
+		w.sub = nil
 	}
 }
 

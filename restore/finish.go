@@ -4,11 +4,38 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"path/filepath"
 	"strings"
 
 	"lifeboat/manifest"
 )
+
+// maxKept bounds the lines that are kept for finish, in bytes: some 10,000 directories and links. When there are more, the table is read again.
+const maxKept = 8 << 20
+
+// keep remembers a line for finish.
+func (l *layer) keep(f *manifest.File) {
+	if l.keptMemory += fileMemory; l.keptMemory > maxKept {
+		l.kept = nil
+		return
+	}
+	l.kept = append(l.kept, f)
+}
+
+// others yields the lines that finish needs, in order, perhaps among others: of directories and links that are selected, and of directories above those.
+func (l *layer) others(ctx context.Context) iter.Seq2[*manifest.File, error] {
+	if l.keptMemory > maxKept || len(l.opts.Only) > 0 {
+		return l.plan.lines(ctx)
+	}
+	return func(yield func(*manifest.File, error) bool) {
+		for _, f := range l.kept {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
 
 // finish makes links, and gives directories their metadata when everything that lies in them is there.
 func (l *layer) finish(ctx context.Context) error {
@@ -24,13 +51,16 @@ func (l *layer) finish(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := l.done(d, l.root, name); err != nil {
+			if err := l.done(d, name); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	for f, err := range l.plan.lines(ctx) {
+	for f, err := range l.others(ctx) {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return err
 		}

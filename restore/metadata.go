@@ -48,14 +48,14 @@ type loss struct {
 	owner bool // it is the owner or the group
 }
 
-// apply sets all that a line says of a file or directory, which has this name in dir, and returns what could not be kept. A change of the
+// apply sets all that a line says of a file or directory, and returns what could not be kept. A change of the
 // owner clears the setuid bit and file capabilities, and a mode without write permission refuses attributes, so the order matters.
-func (m *metadata) apply(f *manifest.File, dir *os.Root, name string) (lost []loss, err error) {
-	if lost, err = m.owner(f, dir, name); err != nil {
+func (m *metadata) apply(f *manifest.File, at spot) (lost []loss, err error) {
+	if lost, err = m.owner(f, at); err != nil {
 		return lost, err
 	}
 	if len(f.Xattrs) > 0 {
-		lost = append(lost, m.xattrs(f, dir, name)...)
+		lost = append(lost, m.xattrs(f, at)...)
 	}
 	mode := fs.FileMode(f.Mode & 0o777)
 	if f.Mode&0o1000 != 0 {
@@ -68,16 +68,15 @@ func (m *metadata) apply(f *manifest.File, dir *os.Root, name string) (lost []lo
 			lost = append(lost, loss{what: "setuid or setgid bit (see --privileged-metadata)"})
 		}
 	}
-	if err := dir.Chmod(name, mode); err != nil {
+	if err := at.chmod(mode); err != nil {
 		return lost, err
 	}
-	t := f.ModTime.Time()
-	return lost, dir.Chtimes(name, t, t)
+	return lost, at.chtimes(f.ModTime)
 }
 
 // applyLink sets the owner, the attributes and the time of a symbolic link. Its mode means nothing.
 func (m *metadata) applyLink(f *manifest.File, dir *os.Root, name string) ([]loss, error) {
-	lost, err := m.owner(f, dir, name)
+	lost, err := m.owner(f, named{dir, name})
 	if err != nil {
 		return lost, err
 	}
@@ -98,8 +97,8 @@ func (m *metadata) applyLink(f *manifest.File, dir *os.Root, name string) ([]los
 }
 
 // xattrs sets extended attributes. That a file system refuses one is a loss, and no failure.
-func (m *metadata) xattrs(f *manifest.File, dir *os.Root, name string) (lost []loss) {
-	file, err := dir.Open(name)
+func (m *metadata) xattrs(f *manifest.File, at spot) (lost []loss) {
+	file, err := at.open()
 	if err != nil {
 		return []loss{{what: "extended attributes: " + err.Error()}}
 	}
@@ -152,7 +151,7 @@ func setIDs(bits uint32) (mode fs.FileMode) {
 }
 
 // owner gives a file away.
-func (m *metadata) owner(f *manifest.File, dir *os.Root, name string) (lost []loss, err error) {
+func (m *metadata) owner(f *manifest.File, at spot) (lost []loss, err error) {
 	lose := func(format string, args ...any) { lost = append(lost, loss{fmt.Sprintf(format, args...), true}) }
 	if f.UID == manifest.NoOwner || m.owners == OwnerCurrent || m.uid < 0 && m.owners == OwnerAuto {
 		return nil, nil
@@ -185,7 +184,7 @@ func (m *metadata) owner(f *manifest.File, dir *os.Root, name string) (lost []lo
 			lose("group %s: there is no such group here, so it is number %d", f.Group, f.GID)
 		}
 	}
-	switch err := dir.Lchown(name, uid, gid); {
+	switch err := at.chown(uid, gid); {
 	case err == nil:
 		return lost, nil
 	case m.uid == 0:
@@ -195,7 +194,7 @@ func (m *metadata) owner(f *manifest.File, dir *os.Root, name string) (lost []lo
 	if uid >= 0 && uid != m.uid {
 		lose("owner %s (only root can give files away)", nameOf(f.User, f.UID))
 	}
-	if gid >= 0 && gid != m.gid && dir.Lchown(name, -1, gid) != nil {
+	if gid >= 0 && gid != m.gid && at.chown(-1, gid) != nil {
 		lose("group %s (only root can give files to groups that are not its own)", nameOf(f.Group, f.GID))
 	}
 	return lost, nil

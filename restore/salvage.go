@@ -318,7 +318,7 @@ func (l *layer) putAside(out *output, lost *Lost, taken map[string]bool) error {
 	}
 	f := *out.file
 	f.Path = lost.As
-	return l.done(&f, l.root, name)
+	return l.done(&f, name)
 }
 
 // add lists what is lost.
