@@ -1,7 +1,10 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/hex"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -27,40 +30,108 @@ type fileLine struct {
 	Maps    wireMaps    `json:"maps,omitempty"`
 	Marked  string      `json:"marked,omitempty"`
 	SQLite  *SQLite     `json:"sqlite,omitempty"`
+
+	own struct { // what Mode, UID and GID of a line that is written point to
+		mode     octal
+		uid, gid uint32
+	}
 }
 
 // maxOwner is the highest number of a user or group; the one above it stands for none.
 const maxOwner = math.MaxUint32 - 1
 
-// line returns f as a line of a piece, and adds the archives it refers to.
-func (f *File) line(archives *archiveList) (*fileLine, error) {
+// line makes l a line of f in a piece, and adds the archives it refers to.
+func (f *File) line(l *fileLine, archives *archiveList) error {
 	if err := CheckPath(f.Path); err != nil {
-		return nil, err
+		return err
 	}
-	l := &fileLine{Type: f.Type}
+	*l = fileLine{Type: f.Type}
 	l.Path, l.Raw = text(f.Path)
 	l.Link, l.RawLink = text(f.Link)
 	if f.Type == Hardlink {
-		return l, f.check(l)
+		return f.check(l)
 	}
-	mode := octal(f.Mode)
-	l.Mode, l.User, l.Group, l.ModTime, l.Links = &mode, f.User, f.Group, &f.ModTime, f.Links
+	l.own.mode = octal(f.Mode)
+	l.Mode, l.User, l.Group, l.ModTime, l.Links = &l.own.mode, f.User, f.Group, &f.ModTime, f.Links
 	l.Xattrs, l.Chunk, l.Marked, l.SQLite = sortedXattrs(f.Xattrs), f.Chunk, f.Marked, f.SQLite
 	if f.UID != NoOwner || f.GID != NoOwner {
 		if min(f.UID, f.GID) < 0 || max(f.UID, f.GID) > maxOwner {
-			return nil, invalid("%q: uid %d and gid %d", f.Path, f.UID, f.GID)
+			return invalid("%q: uid %d and gid %d", f.Path, f.UID, f.GID)
 		}
-		uid, gid := uint32(f.UID), uint32(f.GID)
-		l.UID, l.GID = &uid, &gid
+		l.own.uid, l.own.gid = uint32(f.UID), uint32(f.GID)
+		l.UID, l.GID = &l.own.uid, &l.own.gid
 	}
 	if f.Type == Regular {
 		l.Size, l.SHA256 = &f.Size, &f.SHA256
 	}
 	if err := f.check(l); err != nil {
-		return nil, err
+		return err
 	}
 	l.Extents, l.Maps = archives.wire(f.Extents), archives.wireMaps(f.Maps)
-	return l, nil
+	return nil
+}
+
+// append appends what marshal makes of a line. Tables have a line for each file, and nearly all of them the same few keys, so those need no reflection.
+func (l *fileLine) append(b []byte) ([]byte, error) {
+	if l.Raw != nil || l.RawLink != nil || len(l.Xattrs) > 0 || len(l.Maps) > 0 || l.SQLite != nil {
+		line, err := marshal(l)
+		return append(b, line...), err
+	}
+	b = appendString(append(b, `{"path":`...), l.Path)
+	b = appendString(append(b, `,"type":`...), string(l.Type))
+	if l.Mode != nil {
+		b = append(l.Mode.append(append(b, `,"mode":"`...)), '"')
+	}
+	if l.UID != nil {
+		b = strconv.AppendUint(append(b, `,"uid":`...), uint64(*l.UID), 10)
+	}
+	if l.GID != nil {
+		b = strconv.AppendUint(append(b, `,"gid":`...), uint64(*l.GID), 10)
+	}
+	if l.User != "" {
+		b = appendString(append(b, `,"user":`...), l.User)
+	}
+	if l.Group != "" {
+		b = appendString(append(b, `,"group":`...), l.Group)
+	}
+	if l.ModTime != nil {
+		b = append(l.ModTime.append(append(b, `,"mtime":"`...)), '"')
+	}
+	if l.Size != nil {
+		b = strconv.AppendInt(append(b, `,"size":`...), *l.Size, 10)
+	}
+	if l.SHA256 != nil {
+		b = append(hex.AppendEncode(append(b, `,"sha256":"`...), l.SHA256[:]), '"')
+	}
+	if l.Links != 0 {
+		b = strconv.AppendInt(append(b, `,"links":`...), l.Links, 10)
+	}
+	if l.Link != "" {
+		b = appendString(append(b, `,"link":`...), l.Link)
+	}
+	if l.Chunk != 0 {
+		b = strconv.AppendInt(append(b, `,"chunk":`...), l.Chunk, 10)
+	}
+	if len(l.Extents) > 0 {
+		b = l.Extents.append(append(b, `,"extents":`...))
+	}
+	if l.Marked != "" {
+		b = appendString(append(b, `,"marked":`...), l.Marked)
+	}
+	return append(b, '}', '\n'), nil
+}
+
+// appendString appends what marshal makes of a string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := marshal(s) // no string is refused
+			return append(b, bytes.TrimSuffix(quoted, []byte{'\n'})...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 // file undoes line.

@@ -25,8 +25,9 @@ func TimestampOf(t time.Time) Timestamp {
 // Time returns the timestamp as a time.
 func (t Timestamp) Time() time.Time { return time.Unix(0, int64(t)) }
 
-func (t Timestamp) MarshalText() ([]byte, error) {
-	b := make([]byte, 0, 24)
+func (t Timestamp) MarshalText() ([]byte, error) { return t.append(make([]byte, 0, 24)), nil }
+
+func (t Timestamp) append(b []byte) []byte {
 	n := uint64(t)
 	if t < 0 {
 		b, n = append(b, '-'), -n
@@ -34,7 +35,7 @@ func (t Timestamp) MarshalText() ([]byte, error) {
 	b = strconv.AppendUint(b, n/1e9, 10)
 	b = strconv.AppendUint(b, 1e9+n%1e9, 10) // nine digits behind a one, in whose place the point belongs
 	b[len(b)-10] = '.'
-	return b, nil
+	return b
 }
 
 func (t *Timestamp) UnmarshalText(text []byte) error {
@@ -53,9 +54,10 @@ func (t *Timestamp) UnmarshalText(text []byte) error {
 // octal is a mode, written "0644".
 type octal uint32
 
-func (o octal) MarshalText() ([]byte, error) {
-	b := strconv.AppendUint(make([]byte, 0, 6), 0o10000+uint64(o), 8) // four digits behind a one
-	return b[1:], nil
+func (o octal) MarshalText() ([]byte, error) { return o.append(make([]byte, 0, 4)), nil }
+
+func (o octal) append(b []byte) []byte {
+	return append(b, '0'+byte(o>>9&7), '0'+byte(o>>6&7), '0'+byte(o>>3&7), '0'+byte(o&7))
 }
 
 func (o *octal) UnmarshalText(text []byte) error {

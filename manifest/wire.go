@@ -38,15 +38,17 @@ func (w wireExtent) extent(archives []Hash) (Extent, error) {
 // wireExtents are the extents of a file or a map.
 type wireExtents []wireExtent
 
-func (ws wireExtents) MarshalJSON() ([]byte, error) {
-	b := []byte{'['}
+func (ws wireExtents) MarshalJSON() ([]byte, error) { return ws.append(nil), nil }
+
+func (ws wireExtents) append(b []byte) []byte {
+	b = append(b, '[')
 	for i, w := range ws {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(w.append(b), ']')
 	}
-	return append(b, ']'), nil
+	return append(b, ']')
 }
 
 func (ws *wireExtents) UnmarshalJSON(data []byte) error {

@@ -17,6 +17,9 @@ type TableWriter struct {
 	lines    []byte
 	first    string
 	last     string
+
+	file fileLine // the one that is added, and its text
+	line []byte
 }
 
 // NewFileTable returns a writer of a files table.
@@ -35,26 +38,39 @@ func (t *TableWriter) AddFile(f *File) error {
 	if f.Type == Regular {
 		size = f.Size
 	}
-	return t.add(f.Path, []byte(f.Path), size, func(archives *archiveList) (any, error) { return f.line(archives) })
+	return t.add(f.Path, []byte(f.Path), size, func(archives *archiveList) error {
+		err := f.line(&t.file, archives)
+		if err == nil {
+			t.line, err = t.file.append(t.line[:0])
+		}
+		return err
+	})
 }
 
 // AddArchive adds a line to an archives table.
 func (t *TableWriter) AddArchive(a *Archive) error {
-	return t.add(a.SHA256.String(), a.SHA256[:], a.Size, func(*archiveList) (any, error) { return a, a.Check() })
+	return t.add(a.SHA256.String(), a.SHA256[:], a.Size, func(*archiveList) error {
+		err := a.Check()
+		if err == nil {
+			t.line, err = marshal(a)
+		}
+		return err
+	})
 }
 
-func (t *TableWriter) add(name string, key []byte, size int64, value func(*archiveList) (any, error)) error {
+// add adds the line that encode puts into t.line, for a piece that names these archives.
+func (t *TableWriter) add(name string, key []byte, size int64, encode func(*archiveList) error) error {
 	if t.last != "" && t.compare(t.last, name) >= 0 {
 		return fmt.Errorf("add %q to a table: it does not come after %q", name, t.last)
 	}
 	known := len(t.archives.hashes)
 	archives := t.archives
-	line, err := encodeLine(value, archives)
-	if err == nil && len(t.lines) > 0 && len(t.lines)+len(line) > pieceTarget {
+	err := encode(archives)
+	if err == nil && len(t.lines) > 0 && len(t.lines)+len(t.line) > pieceTarget {
 		archives = newArchiveList() // they have other numbers in the next piece
-		line, err = encodeLine(value, archives)
+		err = encode(archives)
 	}
-	if n := len(line) + archivesLineLen(len(archives.hashes)); err == nil && n > MaxPiece {
+	if n := len(t.line) + archivesLineLen(len(archives.hashes)); err == nil && n > MaxPiece {
 		err = invalid("it needs a piece of %d bytes, more than %d", n, MaxPiece)
 	}
 	if err == nil && t.Bytes+size < t.Bytes {
@@ -74,7 +90,7 @@ func (t *TableWriter) add(name string, key []byte, size int64, value func(*archi
 	if len(t.lines) == 0 {
 		t.first = name
 	}
-	t.lines = append(t.lines, line...)
+	t.lines = append(t.lines, t.line...)
 	t.last = name
 	t.Count++
 	t.Bytes += size
@@ -82,14 +98,6 @@ func (t *TableWriter) add(name string, key []byte, size int64, value func(*archi
 		return t.flush()
 	}
 	return nil
-}
-
-func encodeLine(value func(*archiveList) (any, error), archives *archiveList) ([]byte, error) {
-	v, err := value(archives)
-	if err != nil {
-		return nil, err
-	}
-	return marshal(v)
 }
 
 // Close ends the last piece.
