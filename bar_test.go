@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lifeboat/internal/progress"
+	"lifeboat/manifest"
 	"lifeboat/snapshot"
 )
 
@@ -101,9 +102,17 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("%d bytes after the end", got)
 	}
 	m := &progress.Meter{}
-	estimate(ctx, sources, m)()
+	estimate(ctx, sources, nil, m)()
 	if got := m.Read().Total; got != 0 {
 		t.Errorf("an estimate of %d after the end", got)
+	}
+	sources[0].Name, sources[1].Name = "a", "b"
+	before := &manifest.Head{Sources: []manifest.Source{{Name: "a", Bytes: 100}, {Name: "b", Bytes: 1000}, {Name: "c", Bytes: 10000}}}
+	if estimate(ctx, sources[:2], before, m)(); m.Read().Total != 1100 {
+		t.Errorf("an estimate of %d from the snapshot before, want 1100", m.Read().Total)
+	}
+	if estimate(ctx, sources, before, m)(); m.Read().Total != 1100 {
+		t.Errorf("an estimate of %d, though one was not in the snapshot before", m.Read().Total)
 	}
 }
 

@@ -216,7 +216,11 @@ func (s *session) take(ctx context.Context, pushing bool) (err error) {
 func (s *session) capture(ctx context.Context, sources []snapshot.Source, meter *progress.Meter, opts snapshot.Options) (*snapshot.Result, error) {
 	meter.Begin("capture", 0)
 	if s.showsProgress() {
-		defer estimate(ctx, sources, meter)()
+		var before *manifest.Head
+		if opts.Base != nil {
+			before = opts.Base.Head
+		}
+		defer estimate(ctx, sources, before, meter)()
 	}
 	opts.Meter, opts.Workers = meter, s.limits.workers
 	return snapshot.Take(ctx, sources, opts)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
+	"os"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"lifeboat/internal/config"
 	"lifeboat/internal/diskspace"
 	"lifeboat/internal/layout"
+	"lifeboat/internal/mounts"
 	"lifeboat/internal/progress"
 	"lifeboat/internal/zst"
 	"lifeboat/localstore"
@@ -84,7 +87,7 @@ func (s *session) lastHead(ctx context.Context, c *layout.Catalog, last *manifes
 		return nil
 	}
 	head, err := c.Head(ctx, *last)
-	if err != nil || head.Stats.Bytes <= 0 || head.Stats.StoredBytes <= 0 {
+	if err != nil || head.Stats.Bytes <= 0 {
 		return nil
 	}
 	return head
@@ -130,12 +133,15 @@ const mostRatio = 50
 // what does not fit leaves the spool as it is sent. Only where nothing can leave it, a snapshot that cannot fit is refused.
 func (s *session) foresee(ctx context.Context, spool *localstore.Spool, last *manifest.Head, sources []snapshot.Source, leaves bool) error {
 	var need int64
-	if last != nil {
+	room := spool.Room()
+	switch {
+	case last != nil:
 		need = last.Stats.StoredBytes
-	} else {
+	case heldBy(sources) <= room:
+		return nil // and nobody has to walk them
+	default:
 		need = measure(ctx, sources)
 	}
-	room := spool.Room()
 	s.detail("about %s will be stored, as the last snapshot or the size of the sources tells; the spool has room for %s", size(need), size(room))
 	if need <= room {
 		return nil
@@ -145,6 +151,30 @@ func (s *session) foresee(ctx context.Context, spool *localstore.Spool, last *ma
 	}
 	s.note("about %s will be stored, and the spool has room for %s: what does not fit leaves it as it is sent, so the capture may wait for the network", size(need), size(room))
 	return nil
+}
+
+// heldBy returns how many bytes the sources have at most, without a walk: what their file systems hold. Where that is not known, or others are mounted
+// below them, it is more than anything.
+func heldBy(sources []snapshot.Source) int64 {
+	table, err := mounts.Points()
+	if err != nil {
+		return math.MaxInt64
+	}
+	var paths []string
+	for _, src := range sources {
+		if _, err := os.Stat(src.Path); err != nil {
+			continue
+		}
+		if len(table.Below(src.Path)) > 0 {
+			return math.MaxInt64
+		}
+		paths = append(paths, src.Path)
+	}
+	used, err := diskspace.Used(paths...)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return used
 }
 
 // waits tells the meter, and who wants to know, that the capture waits for the network.

@@ -1,6 +1,10 @@
 package diskspace
 
-import "golang.org/x/sys/windows"
+import (
+	"errors"
+
+	"golang.org/x/sys/windows"
+)
 
 // Free returns how many bytes the caller may still write to the file system of path.
 func Free(path string) (int64, error) {
@@ -14,3 +18,6 @@ func Free(path string) (int64, error) {
 	}
 	return int64(free), nil
 }
+
+// Used returns how many bytes the file systems of paths hold, which Windows does not tell of a path by one call.
+func Used(...string) (int64, error) { return 0, errors.ErrUnsupported }
