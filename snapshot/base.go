@@ -257,7 +257,7 @@ func (b *Base) database(source, path string) (*known, error) {
 	s, _ := b.section(source)
 	for _, d := range s.Databases {
 		if d.Path == path && d.Off >= 0 && d.Off < s.Len {
-			return knownDatabase(b.cursorAt(s, d.Off), path)
+			return knownDatabase(b.cursorAt(s, d.Off, false), path)
 		}
 	}
 	return nil, nil
@@ -348,12 +348,21 @@ func (b *Base) cursor(source string) *cursor {
 	if !ok {
 		return nil
 	}
-	return b.cursorAt(s, 0)
+	return b.cursorAt(s, 0, false)
+}
+
+// bareCursor returns one that has no lines, and is of no use but to compare contents.
+func (b *Base) bareCursor(source string) *cursor {
+	s, ok := b.section(source)
+	if !ok {
+		return nil
+	}
+	return b.cursorAt(s, 0, true)
 }
 
 // cursorAt returns a cursor at a record of a section.
-func (b *Base) cursorAt(s section, off int64) *cursor {
-	c := &cursor{base: b, of: s, dec: decoder{r: bufio.NewReaderSize(io.NewSectionReader(b.file, s.Off+off, s.Len-off), 256<<10)}}
+func (b *Base) cursorAt(s section, off int64, bare bool) *cursor {
+	c := &cursor{base: b, of: s, dec: decoder{bare: bare, r: bufio.NewReaderSize(io.NewSectionReader(b.file, s.Off+off, s.Len-off), 256<<10)}}
 	c.next()
 	return c
 }
@@ -385,7 +394,7 @@ func (c *cursor) moved(sum archive.ChunkSum, chunk int) (*cursor, error) {
 	if !ok || f.sum != want || f.off < 0 || f.off >= c.of.Len {
 		return nil, err
 	}
-	m := c.base.cursorAt(c.of, f.off)
+	m := c.base.cursorAt(c.of, f.off, true)
 	if m.over || m.rec.Chunk != int64(chunk) {
 		return nil, m.err
 	}

@@ -118,12 +118,24 @@ func (e *encoder) string(s string) {
 // A decoder reads records. After the first thing that is not as it should be, everything is empty.
 type decoder struct {
 	r      *bufio.Reader
+	bare   bool // of lines and states nothing is wanted but whether there are any: a line is noLine, a state nil
 	body   []byte
 	rest   []byte
 	places []archive.Place
 	sums   []archive.ChunkSum
 	broken bool
+
+	// Made by the dozen, since there are many.
+	files  []manifest.File
+	states []state
+	owner  [2]string // the last user and group, which most files have in common
 }
+
+// noLine is in the place of the line of a bare record.
+var noLine manifest.File
+
+// dozen is how many lines or states are made at once.
+const dozen = 64
 
 var errRecord = errors.New("a record is not as it was written")
 
@@ -155,6 +167,15 @@ func (d *decoder) record() (record, error) {
 		d.sums = append(d.sums, sum)
 	}
 	r.Sums = d.sums
+	if d.bare {
+		if flags&hasFile != 0 {
+			r.File = &noLine
+		}
+		if d.broken {
+			return record{}, errRecord
+		}
+		return r, nil
+	}
 	if flags&hasFile != 0 {
 		r.File = d.file()
 		r.File.Path = r.Path
@@ -169,10 +190,15 @@ func (d *decoder) record() (record, error) {
 }
 
 func (d *decoder) file() *manifest.File {
-	f := &manifest.File{Type: manifest.FileType(d.string()), Mode: uint32(d.uint())}
+	if len(d.files) == 0 {
+		d.files = make([]manifest.File, dozen)
+	}
+	f := &d.files[0]
+	d.files = d.files[1:]
+	f.Type, f.Mode = fileType(d.bytes(d.uint())), uint32(d.uint())
 	f.UID, f.GID, f.ModTime = d.int(), d.int(), manifest.Timestamp(d.int())
 	f.Size, f.Links, f.Chunk = d.int(), d.int(), d.int()
-	f.User, f.Group, f.Link, f.Marked = d.string(), d.string(), d.string(), d.string()
+	f.User, f.Group, f.Link, f.Marked = d.name(&d.owner[0]), d.name(&d.owner[1]), d.string(), d.string()
 	copy(f.SHA256[:], d.bytes(uint64(len(f.SHA256))))
 	if more := d.bytes(d.uint()); len(more) > 0 {
 		var r rare
@@ -183,7 +209,12 @@ func (d *decoder) file() *manifest.File {
 }
 
 func (d *decoder) state() *state {
-	s := &state{file: d.stamp()}
+	if len(d.states) == 0 {
+		d.states = make([]state, dozen)
+	}
+	s := &d.states[0]
+	d.states = d.states[1:]
+	s.file = d.stamp()
 	if d.uint() != 0 {
 		s.log = d.stamp()
 	}
@@ -225,3 +256,21 @@ func (d *decoder) bytes(n uint64) []byte {
 }
 
 func (d *decoder) string() string { return string(d.bytes(d.uint())) }
+
+// name reads a string that is often the same as the last one.
+func (d *decoder) name(last *string) string {
+	if b := d.bytes(d.uint()); string(b) != *last {
+		*last = string(b)
+	}
+	return *last
+}
+
+// fileType returns the type that is called so.
+func fileType(name []byte) manifest.FileType {
+	for _, t := range [...]manifest.FileType{manifest.Regular, manifest.Directory, manifest.Symlink, manifest.Hardlink} {
+		if string(name) == string(t) {
+			return t
+		}
+	}
+	return manifest.FileType(name)
+}

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // A dir is a directory that the walk is in. All that lies in it is reached through its descriptor and by a name without a slash. So
@@ -12,9 +14,25 @@ import (
 type dir struct {
 	rel   string // below the source's root; "." for that itself
 	info  fs.FileInfo
+	path  string   // of what lies in it begins with this, in the manifest
 	root  *os.Root // nil while it is closed
+	list  *os.File // the same, as it was listed; nil before that, and once it was closed
 	names []string // of the entries, ascending
+	logs  bool     // some of them end as logs of databases do
 	cache bool     // its entries are left out
+}
+
+// hold keeps the names of the entries.
+func (d *dir) hold(names []string) {
+	slices.Sort(names)
+	d.names = names
+	d.logs = slices.ContainsFunc(names, func(name string) bool { return strings.HasSuffix(name, "-wal") })
+}
+
+// has reports whether there was an entry of a name when the directory was listed.
+func (d *dir) has(name string) bool {
+	_, there := slices.BinarySearch(d.names, name)
+	return there
 }
 
 // maxOpen is how many directories of the innermost ones are kept open. The others are opened anew when the walk comes back to them.
@@ -28,7 +46,7 @@ func (r *reader) top() (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dir{rel: ".", info: r.c.info, root: root}
+	d := &dir{rel: ".", path: r.c.path(".") + "/", info: r.c.info, root: root}
 	if !d.isOpen() {
 		root.Close()
 		return nil, errReplaced
@@ -43,7 +61,7 @@ func (r *reader) enter(parent *dir, in *os.Root, name string, seen sight) (*dir,
 	if err != nil {
 		return nil, err
 	}
-	d := &dir{rel: filepath.Join(parent.rel, name), info: seen.FileInfo, root: root}
+	d := &dir{rel: filepath.Join(parent.rel, name), path: parent.path + name + "/", info: seen.FileInfo, root: root}
 	if !d.isOpen() {
 		root.Close()
 		return nil, errReplaced
@@ -87,6 +105,10 @@ func (d *dir) close() {
 	if d.root != nil {
 		d.root.Close()
 		d.root = nil
+	}
+	if d.list != nil {
+		d.list.Close()
+		d.list = nil
 	}
 }
 

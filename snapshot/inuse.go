@@ -3,8 +3,11 @@ package snapshot
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,7 +49,10 @@ func (t *take) candidates(ctx context.Context) (list []candidate, more int) {
 	}
 	for _, c := range t.captures {
 		if c.kind == manifest.DirectorySource {
-			f.c, f.known = c, t.opts.Base.databases(c.Source.Name)
+			f.c, f.known, f.knows = c, t.opts.Base.databases(c.Source.Name), map[string]bool{}
+			for name := range f.known {
+				f.knows[path.Base(name)] = true
+			}
 			f.directory(c.root, ".", c.info)
 		}
 	}
@@ -79,6 +85,7 @@ type finder struct {
 	t      *take
 	c      *capture
 	known  map[string]int64 // databases of the base, by their paths in the manifest
+	knows  map[string]bool  // their last components
 	found  []candidate
 	seen   []fs.FileInfo // of found
 	opened int
@@ -96,39 +103,97 @@ var besides = map[string]int{"-wal": hasWAL, "-shm": hasSHM, "-journal": hasJour
 
 // directory looks at a directory of a source and at those below it. What cannot be read is left to the walk.
 func (f *finder) directory(path, rel string, info fs.FileInfo) {
-	entries, err := os.ReadDir(path)
-	if f.listed += len(entries); err != nil || f.ctx.Err() != nil || f.listed > maxListed || f.leftOut(path, rel, info, entries) {
+	dir, ok := f.listing(path)
+	if !ok || f.ctx.Err() != nil || f.leftOut(path, rel, info, dir.marked) {
 		return
 	}
-	cache := f.c.Source.ExcludeCaches && has(entries, cacheTag) && f.isCache(path)
-	beside := map[string]int{}
-	for _, e := range entries {
-		if database, ok := sqlitedb.SidecarOf(e.Name()); ok {
-			beside[database] |= besides[e.Name()[len(database):]]
-		}
+	if f.c.Source.ExcludeCaches && dir.tagged && f.isCache(path) {
+		return
 	}
-	for _, e := range entries {
-		child := filepath.Join(rel, e.Name())
-		switch {
-		case cache, e.Type() != 0 && !e.IsDir():
-		case f.c.excludes.match(filepath.ToSlash(child), e.IsDir()):
-		case e.IsDir():
-			if strings.HasPrefix(e.Name(), layout.StagingPrefix) || strings.HasPrefix(e.Name(), layout.SwapPrefix) {
-				continue
+	for _, e := range dir.entries {
+		child := filepath.Join(rel, e.name)
+		if f.c.excludes.match(filepath.ToSlash(child), e.dir) {
+			continue
+		}
+		if !e.dir {
+			if _, known := f.known[f.c.path(child)]; known || dir.beside[e.name] != 0 || usual(e.name) {
+				f.add(candidate{c: f.c, rel: child, path: filepath.Join(path, e.name)}, filepath.Join(path, e.name), dir.beside[e.name])
 			}
-			if fi, err := e.Info(); err == nil {
-				f.directory(filepath.Join(path, e.Name()), child, fi)
-			}
-		default:
-			if _, ok := f.known[f.c.path(child)]; ok || beside[e.Name()] != 0 || usual(e.Name()) {
-				f.add(candidate{c: f.c, rel: child, path: filepath.Join(path, e.Name())}, filepath.Join(path, e.Name()), beside[e.Name()])
-			}
+			continue
+		}
+		if fi, err := os.Lstat(filepath.Join(path, e.name)); err == nil && fi.IsDir() {
+			f.directory(filepath.Join(path, e.name), child, fi)
 		}
 	}
 }
 
+// A listing is what a finder wants to know of a directory: of its files, which may be many, only those that may be databases.
+type listing struct {
+	entries []entryName    // ascending
+	beside  map[string]int // what lies beside databases, by their names
+	marked  bool           // as a store
+	tagged  bool           // as a cache
+}
+
+type entryName struct {
+	name string
+	dir  bool
+}
+
+// listing lists a directory, and reports false if it cannot, or has listed enough.
+func (f *finder) listing(path string) (l listing, ok bool) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return l, false
+	}
+	defer dir.Close()
+	l.beside = map[string]int{}
+	for {
+		entries, err := dir.ReadDir(1024)
+		if f.listed += len(entries); f.listed > maxListed {
+			return l, false
+		}
+		for _, e := range entries {
+			f.note(&l, e)
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return l, false
+		}
+	}
+	for name := range l.beside { // whatever it is called
+		l.entries = append(l.entries, entryName{name, false})
+	}
+	slices.SortFunc(l.entries, func(a, b entryName) int { return strings.Compare(a.name, b.name) })
+	l.entries = slices.Compact(l.entries)
+	return l, true
+}
+
+func (f *finder) note(l *listing, e fs.DirEntry) {
+	name := e.Name()
+	switch name {
+	case layout.MarkerKey:
+		l.marked = true
+	case cacheTag:
+		l.tagged = true
+	}
+	if database, ok := sqlitedb.SidecarOf(name); ok {
+		l.beside[database] |= besides[name[len(database):]]
+	}
+	switch {
+	case e.IsDir():
+		if !strings.HasPrefix(name, layout.StagingPrefix) && !strings.HasPrefix(name, layout.SwapPrefix) {
+			l.entries = append(l.entries, entryName{name, true})
+		}
+	case e.Type() == 0 && (usual(name) || f.knows[name]):
+		l.entries = append(l.entries, entryName{name, false})
+	}
+}
+
 // leftOut reports whether the walk will leave out what is in a directory.
-func (f *finder) leftOut(path, rel string, info fs.FileInfo, entries []fs.DirEntry) bool {
+func (f *finder) leftOut(path, rel string, info fs.FileInfo, marked bool) bool {
 	if rel == "." {
 		return false
 	}
@@ -143,7 +208,7 @@ func (f *finder) leftOut(path, rel string, info fs.FileInfo, entries []fs.DirEnt
 			return true
 		}
 	}
-	if !has(entries, layout.MarkerKey) {
+	if !marked {
 		return false
 	}
 	root, err := os.OpenRoot(path)
@@ -161,12 +226,6 @@ func (f *finder) isCache(path string) bool {
 	}
 	defer root.Close()
 	return isCache(root)
-}
-
-// has reports whether there is an entry of a name. The entries are in order.
-func has(entries []fs.DirEntry, name string) bool {
-	_, ok := slices.BinarySearchFunc(entries, name, func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) })
-	return ok
 }
 
 // usual reports whether a file is called as databases are.

@@ -171,7 +171,7 @@ func (w *baseWriter) carry(b *Base, s section) error {
 		w.archive(a)
 		return a.SHA256
 	}
-	c := b.cursorAt(from, 0)
+	c := b.cursorAt(from, 0, false)
 	for ; !c.over; c.next() {
 		if err := w.add(c.rec, name); err != nil {
 			return err
@@ -241,13 +241,13 @@ func (w *baseWriter) addMap(source string, m manifest.Map) {
 
 // finish writes where files begin, the table of contents, and the digest.
 func (w *baseWriter) finish() error {
+	var b []byte
 	for i, list := range w.firsts {
 		slices.SortStableFunc(list, func(a, b first) int { return cmp.Compare(a.sum, b.sum) })
 		for _, f := range list {
-			var b [firstSize]byte
-			binary.BigEndian.PutUint64(b[:], f.sum)
-			binary.BigEndian.PutUint64(b[8:], uint64(f.off))
-			if _, err := w.buf.Write(b[:]); err != nil {
+			b = binary.BigEndian.AppendUint64(b[:0], f.sum)
+			b = binary.BigEndian.AppendUint64(b, uint64(f.off))
+			if _, err := w.buf.Write(b); err != nil {
 				return err
 			}
 		}

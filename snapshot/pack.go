@@ -3,12 +3,12 @@ package snapshot
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"hash"
 	"strings"
 
 	"lifeboat/archive"
+	"lifeboat/internal/validjson"
 	"lifeboat/manifest"
 )
 
@@ -22,6 +22,7 @@ const blockSize = archive.MaxSegment
 type item struct {
 	file    *manifest.File // on the first item of a file; its Size is what is expected
 	block   []byte         // the next bytes
+	small   bool           // the block is the whole file, and lies in the batch
 	zeros   int64          // the next bytes are so many zeros, a whole number of blocks unless they are the last
 	again   bool           // forget the bytes so far: the file is read once more
 	prefix  int64          // with again: how many bytes of it there is to be a digest of
@@ -49,6 +50,7 @@ type packer struct {
 	prefix  manifest.Hash
 	json    bool // the file should be JSON
 	badJSON bool
+	single  manifest.Hash // of a file that is one chunk, whose sum is the beginning of it; zero for any other
 
 	base  *cursor // what the content is compared with, chunk by chunk; nil for nothing
 	moved *cursor // the file that it may have been under another name, in the place of base; nil for none
@@ -81,7 +83,7 @@ func newPacker(c *capture) *packer {
 	if limit := c.t.opts.ArchiveLimit; limit > 0 {
 		segment = int(min(limit, archive.MaxSegment))
 	}
-	return &packer{c: c, digest: sha256.New(), base: c.t.opts.Base.cursor(c.Source.Name),
+	return &packer{c: c, digest: sha256.New(), base: c.t.opts.Base.bareCursor(c.Source.Name),
 		segment: segment, seg: make([]byte, 0, archive.MaxSegment), extents: extents{draft: c.draft}}
 }
 
@@ -94,6 +96,9 @@ func (p *packer) take(it item) error {
 	if it.file != nil && !it.again && !it.same {
 		if err := p.begin(it.file); err != nil {
 			return err
+		}
+		if it.small && len(it.block) <= p.chunk() {
+			p.single = manifest.HashOf(it.block)
 		}
 	}
 	if it.again {
@@ -206,7 +211,7 @@ func (p *packer) forget() error {
 	was, now := p.marked.line, &p.c.line
 	p.c.t.opts.Meter.Add(was.Bytes - now.Bytes)
 	now.Files, now.Bytes, now.Databases = was.Files, was.Bytes, was.Databases
-	p.base = p.c.t.opts.Base.cursor(p.c.Source.Name)
+	p.base = p.c.t.opts.Base.bareCursor(p.c.Source.Name)
 	return p.c.draft.forget(p.marked.draft)
 }
 
@@ -215,6 +220,7 @@ func (p *packer) restart(mark int64) {
 	p.off, p.mark = 0, mark
 	p.prefix = manifest.Hash{}
 	p.badJSON = false
+	p.single = manifest.Hash{}
 	p.extents.chunk = int64(p.chunk())
 }
 
@@ -252,10 +258,12 @@ func (p *packer) zeros(n int64) error {
 
 // block packs the next bytes of the file. Only the last block of a file is not a whole number of chunks.
 func (p *packer) block(b []byte) error {
-	p.hash(b)
+	if p.single.IsZero() {
+		p.hash(b)
+	}
 	p.c.t.opts.Meter.Add(int64(len(b)))
 	if p.json { // as long as it fits into one block
-		p.badJSON = p.off == 0 && !json.Valid(b)
+		p.badJSON = p.off == 0 && !validjson.Valid(b)
 	}
 	chunk := p.chunk()
 	for len(b) > 0 {
@@ -278,6 +286,14 @@ func (p *packer) hash(b []byte) {
 	p.digest.Write(b)
 }
 
+// sum returns the sum of a chunk.
+func (p *packer) sum(b []byte) archive.ChunkSum {
+	if !p.single.IsZero() {
+		return archive.ChunkSum(p.single[:])
+	}
+	return archive.SumOf(b)
+}
+
 // one packs one chunk.
 func (p *packer) one(b []byte) error {
 	n := int64(len(b))
@@ -293,7 +309,7 @@ func (p *packer) one(b []byte) error {
 		p.memory.add(archive.ChunkSum{}, archive.Place{Archive: zeros, Len: n})
 		return p.place(archive.Place{Archive: zeros, Len: n}, archive.ChunkSum{})
 	}
-	sum := archive.SumOf(b)
+	sum := p.sum(b)
 	if at, ok := p.memory.same(sum); ok {
 		return p.place(at, sum)
 	}
@@ -372,7 +388,9 @@ func (p *packer) end(proof *state) error {
 	f := p.file
 	if f.Type == manifest.Regular {
 		f.Size = p.off
-		f.SHA256 = manifest.Hash(p.digest.Sum(nil))
+		if f.SHA256 = p.single; f.SHA256.IsZero() {
+			p.digest.Sum(f.SHA256[:0])
+		}
 		if f.Size > 0 {
 			f.Chunk = int64(p.chunk())
 		}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -22,22 +21,27 @@ const blocks = 6
 
 // A reader walks a source and hands its files to the packer, in the order of the files table.
 type reader struct {
-	ctx    context.Context
-	c      *capture
-	items  chan item
-	blocks chan []byte
-	owners owners
-	links  links
-	within []*dir  // the directories that the walk is in, outermost first
-	base   *cursor // what is known of files that may be unchanged
+	ctx     context.Context
+	c       *capture
+	batches chan *batch // to the packer
+	free    chan *batch // back from it
+	filling *batch      // that is not on its way; nil for none
+	blocks  chan []byte
+	owners  owners
+	links   links
+	within  []*dir  // the directories that the walk is in, outermost first
+	base    *cursor // what is known of files that may be unchanged
 
 	companions map[string]*companion // of databases that were captured, by the path of the log
 	unit       *unit                 // that the walk is in; nil for none
 }
 
 func newReader(ctx context.Context, c *capture) *reader {
-	r := &reader{ctx: ctx, c: c, items: make(chan item, blocks), blocks: make(chan []byte, blocks), owners: newOwners(),
-		base: c.t.opts.Base.cursor(c.Source.Name)}
+	r := &reader{ctx: ctx, c: c, batches: make(chan *batch, batches), free: make(chan *batch, batches), blocks: make(chan []byte, blocks),
+		owners: newOwners(), base: c.t.opts.Base.cursor(c.Source.Name)}
+	for range batches {
+		r.free <- &batch{items: make([]item, 0, batchItems)}
+	}
 	for range blocks {
 		r.blocks <- nil
 	}
@@ -66,16 +70,6 @@ func (r *reader) source() error {
 		return r.database(".", c.info, c.pinned, c.room, pathXattrs(c.root))
 	}
 	return r.regular(".", r.file)
-}
-
-// send hands an item to the packer.
-func (r *reader) send(it item) error {
-	select {
-	case r.items <- it:
-		return nil
-	case <-r.ctx.Done():
-		return context.Cause(r.ctx)
-	}
 }
 
 // block waits for a free block.
@@ -238,7 +232,7 @@ func (r *reader) directory(d *dir) error {
 	if err != nil {
 		return r.gone(d.rel, err)
 	}
-	defer f.Close()
+	defer f.Close() // when the walk leaves it, at the latest
 	first, err := look(f.Stat)
 	if err != nil {
 		return r.gone(d.rel, err)
@@ -252,7 +246,7 @@ func (r *reader) directory(d *dir) error {
 	if err != nil {
 		return r.gone(d.rel, err)
 	}
-	f.Close()
+	d.list = f
 	r.note(first, last)
 	line := r.line(d.rel, last.FileInfo, manifest.Directory)
 	r.keepXattrs(line, attrs)
@@ -263,9 +257,9 @@ func (r *reader) directory(d *dir) error {
 		r.c.line.Excluded++
 		return nil
 	}
-	slices.Sort(names)
-	d.names, d.cache = names, r.c.Source.ExcludeCaches && isCache(d.root)
-	if e := engineOf(names); e != nil && r.unit == nil {
+	d.hold(names)
+	d.cache = r.c.Source.ExcludeCaches && isCache(d.root)
+	if e := engineOf(d.names); e != nil && r.unit == nil {
 		return r.together(d, e)
 	}
 	return r.entries(d)
@@ -274,13 +268,20 @@ func (r *reader) directory(d *dir) error {
 // entries hands on the entries of a directory.
 func (r *reader) entries(d *dir) error {
 	for _, name := range d.names {
-		child := filepath.Join(d.rel, name)
-		if log, skip := r.beside(child); log != nil {
-			if err := r.log(child, log); err != nil {
-				return err
+		if len(r.companions) > 0 {
+			child := filepath.Join(d.rel, name)
+			if log, skip := r.beside(child); log != nil {
+				if err := r.log(child, log); err != nil {
+					return err
+				}
+				continue
+			} else if skip {
+				continue
 			}
-			continue
-		} else if skip {
+		}
+		if done, err := r.quick(d, name); err != nil {
+			return err
+		} else if done {
 			continue
 		}
 		if err := r.entry(d, name); err != nil {
@@ -306,7 +307,7 @@ func (r *reader) isSidecar(d *dir, root *os.Root, name string) bool {
 	if !ok {
 		return false
 	}
-	if _, there := slices.BinarySearch(d.names, db); !there {
+	if !d.has(db) {
 		return false
 	}
 	fi, err := root.Lstat(db)

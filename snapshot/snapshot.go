@@ -476,15 +476,17 @@ func (c *capture) run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	r, p := newReader(gctx, c), newPacker(c)
 	g.Go(func() error {
-		defer close(r.items)
-		return r.source()
+		defer close(r.batches)
+		if err := r.source(); err != nil {
+			return err
+		}
+		return r.handOn()
 	})
 	g.Go(func() error {
-		for it := range r.items {
-			if err := p.take(it); err != nil {
+		for b := range r.batches {
+			if err := r.pass(b, p); err != nil {
 				return err
 			}
-			r.recycle(it.block)
 		}
 		return nil
 	})

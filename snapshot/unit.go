@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -100,8 +99,8 @@ func (r *reader) list(d *dir) error {
 		return err
 	}
 	defer f.Close()
-	d.names, err = f.Readdirnames(-1)
-	slices.Sort(d.names)
+	names, err := f.Readdirnames(-1)
+	d.hold(names)
 	return err
 }
 

@@ -221,7 +221,7 @@ func TestVectorStoreThatNeverRests(t *testing.T) {
 }
 
 // tries is how often something is tried that fails to be hindered only while whoever hinders it is held up.
-const tries = 20
+const tries = 100
 
 // Index files that do not belong together are no store that was at rest.
 func TestVectorStoreThatDoesNotLoad(t *testing.T) {

@@ -35,6 +35,12 @@ func ReadPath(path string, limits Limits) ([]Attr, error) {
 	}.read(limits)
 }
 
+// None reports whether an open file has no attributes that it tells of.
+func None(fd int) bool {
+	n, err := unix.Flistxattr(fd, nil)
+	return n == 0 && err == nil || unsupported(err)
+}
+
 // Set sets an attribute of an open file or directory.
 func Set(f *os.File, a Attr) error { return unix.Fsetxattr(int(f.Fd()), a.Name, a.Value, 0) }
 
