@@ -150,7 +150,7 @@ func plain(data []byte, i int) int {
 		b := binary.LittleEndian.Uint64(data[i:])
 		quote, escape := b^('"'*ones), b^('\\'*ones)
 		// A byte is less than n <= 128 where b - n borrows and b has no top bit; the lowest such mark is never false.
-		found := ((quote - ones) &^ quote | (escape - ones) &^ escape | (b - ' '*ones) &^ b) & tops
+		found := ((quote-ones)&^quote | (escape-ones)&^escape | (b-' '*ones)&^b) & tops
 		if found != 0 {
 			return i + bits.TrailingZeros64(found)/8
 		}
