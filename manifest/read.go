@@ -168,6 +168,10 @@ func (h *Head) filesOf(i int, fetch Fetch) iter.Seq2[*File, error] {
 
 func parseFile(line []byte, archives []Hash) (*File, error) {
 	var l fileLine
+	if plainLine(line, &l) {
+		return l.file(archives)
+	}
+	l = fileLine{}
 	if err := unmarshal(line, &l); err != nil {
 		return nil, err
 	}
