@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"lifeboat/internal/layout"
 	"lifeboat/localstore"
@@ -58,6 +59,51 @@ func BenchmarkTake(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// What a snapshot costs in which nothing changed.
+func BenchmarkTakeUnchanged(b *testing.B) {
+	dir := benchData(b)
+	time.Sleep(2100 * time.Millisecond) // so that what the files look like proves something
+	path := b.TempDir()
+	local, _, err := localstore.Prepare(b.Context(), path, "bench", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	before := filepath.Join(b.TempDir(), "base")
+	take := func(stamp manifest.Stamp, base *snapshot.Base) {
+		next, err := os.Create(before + ".next")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer next.Close()
+		res, err := snapshot.Take(b.Context(), []snapshot.Source{{Name: "data", Path: dir}}, snapshot.Options{
+			App: "bench", Stamp: stamp, Target: local, Base: base, NextBase: next,
+		})
+		if err != nil || res.NextBase != nil {
+			b.Fatal(err, res.NextBase)
+		}
+		b.ReportMetric(float64(res.Head.Files.Count), "files")
+		if base != nil && res.Head.Stats.NewBytes > 0 {
+			b.Fatalf("%d bytes are new", res.Head.Stats.NewBytes)
+		}
+		if err := os.Rename(before+".next", before); err != nil {
+			b.Fatal(err)
+		}
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	take(manifest.StampOf(at), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		base, err := snapshot.OpenBase(before)
+		if err != nil {
+			b.Fatal(err)
+		}
+		base.LeanOn(func(*snapshot.BaseArchive) bool { return true })
+		at = at.Add(time.Second)
+		take(manifest.StampOf(at), base)
+		base.Close()
 	}
 }
 

@@ -132,3 +132,26 @@ func TestRefusesWhatIsThere(t *testing.T) {
 		t.Error("Mutate made a database")
 	}
 }
+
+// Many makes as many files as it is asked for, and some of them have something in them.
+func TestMany(t *testing.T) {
+	dir := t.TempDir()
+	if err := data.Many(dir, 1001); err != nil {
+		t.Fatal(err)
+	}
+	files, bytes := 0, int64(0)
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		files, bytes = files+1, bytes+info.Size()
+		return nil
+	})
+	if err != nil || files != 1001 || bytes == 0 {
+		t.Errorf("%d files of %d bytes, %v", files, bytes, err)
+	}
+}

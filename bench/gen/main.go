@@ -3,6 +3,7 @@
 //	go run ./bench/gen app1g DIR              a chat application's state, about 930 MiB
 //	go run ./bench/gen small50k DIR           50,000 JSON files, about 300 MiB
 //	go run ./bench/gen big DIR MIB            one database of about MIB MiB
+//	go run ./bench/gen files DIR N            N files, 500 to a directory, one in a hundred of them not empty
 //	go run ./bench/gen mutate-scatter DB      change 1 % of its rows at random places, append 1 %
 //	go run ./bench/gen mutate-recent DB       change half of the newest 2 %, append 1 %
 package main
@@ -17,7 +18,7 @@ import (
 	"lifeboat/bench/data"
 )
 
-const usage = "usage: gen app1g DIR | small50k DIR | big DIR MIB | mutate-scatter DB | mutate-recent DB"
+const usage = "usage: gen app1g DIR | small50k DIR | big DIR MIB | files DIR N | mutate-scatter DB | mutate-recent DB"
 
 func main() {
 	began := time.Now()
@@ -35,6 +36,13 @@ func run(args []string) error {
 			return fmt.Errorf("%q is no number of MiB\n%s", args[2], usage)
 		}
 		return data.Big(args[1], mib)
+	}
+	if len(args) == 3 && args[0] == "files" {
+		n, err := strconv.Atoi(args[2])
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is no number of files\n%s", args[2], usage)
+		}
+		return data.Many(args[1], n)
 	}
 	if len(args) != 2 {
 		return fmt.Errorf("%s", usage)
