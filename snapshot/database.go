@@ -2,11 +2,14 @@ package snapshot
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"lifeboat/internal/layout"
 	"lifeboat/internal/sqlitedb"
@@ -88,20 +91,41 @@ func (r *reader) pinned(f *manifest.File, p *sqlitedb.Pinned, again bool) error 
 	if err := r.send(item{file: f, again: again}); err != nil {
 		return err
 	}
-	if err := r.pages(p); err != nil {
+	if f.Size == 0 {
+		return r.pages(r.ctx, p)
+	}
+	found, err := r.read(p)
+	if err != nil {
 		return err
 	}
-	if f.Size == 0 {
-		return nil
+	r.count(p)
+	found.describe(f.SQLite)
+	return nil
+}
+
+// read hands on the pages and checks the database: side by side, if it can be had, which makes the pin shorter too.
+func (r *reader) read(p *sqlitedb.Pinned) (found *inspected, err error) {
+	if !p.Beside(r.ctx) {
+		if err := r.pages(r.ctx, p); err != nil {
+			return nil, err
+		}
+		return inspect(r.ctx, p)
 	}
-	return r.inspect(f, p)
+	g, ctx := errgroup.WithContext(r.ctx)
+	g.Go(func() error { return r.pages(ctx, p) })
+	g.Go(func() (err error) {
+		found, err = inspect(ctx, p)
+		return err
+	})
+	err = g.Wait()
+	return found, err
 }
 
 // pages hands on the pages, in blocks.
-func (r *reader) pages(p *sqlitedb.Pinned) error {
+func (r *reader) pages(ctx context.Context, p *sqlitedb.Pinned) error {
 	var b []byte
 	fill := 0
-	err := p.Stream(r.ctx, func(_ uint32, page []byte) error {
+	err := p.Stream(ctx, func(_ uint32, page []byte) error {
 		if b == nil {
 			var err error
 			if b, err = r.block(); err != nil {
@@ -127,16 +151,41 @@ func (r *reader) pages(p *sqlitedb.Pinned) error {
 	return r.send(item{block: b[:fill]})
 }
 
-// inspect checks the database that was just read, and records what it holds.
-func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
-	integrity, detail, err := p.QuickCheck(r.ctx)
+// inspected is what was found out about a database.
+type inspected struct {
+	integrity sqlitedb.Integrity
+	detail    string
+	facts     sqlitedb.Facts
+}
+
+// inspect checks a database, and looks what it holds.
+func inspect(ctx context.Context, p *sqlitedb.Pinned) (*inspected, error) {
+	integrity, detail, err := p.QuickCheck(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	facts, err := p.ReadFacts(r.ctx)
+	facts, err := p.ReadFacts(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return &inspected{integrity, detail, facts}, nil
+}
+
+// describe records it.
+func (i *inspected) describe(s *manifest.SQLite) {
+	s.Integrity, s.Detail = string(i.integrity), cut(i.detail, 1000)
+	sum := manifest.Hash(i.facts.SchemaSHA256)
+	s.SchemaSHA256 = &sum
+	s.UserVersion = int64(i.facts.UserVersion)
+	s.ApplicationID = int64(i.facts.ApplicationID)
+	s.ForeignKeys = i.facts.ForeignKeys
+	for _, t := range i.facts.Tables {
+		s.Tables = append(s.Tables, manifest.TableRows{Name: t.Name, Rows: t.Rows})
+	}
+}
+
+// count counts what the pin of a database has cost, when all was read.
+func (r *reader) count(p *sqlitedb.Pinned) {
 	if grown, err := p.WALGrowth(); err == nil {
 		r.c.seen.walGrowth += grown
 	}
@@ -146,16 +195,6 @@ func (r *reader) inspect(f *manifest.File, p *sqlitedb.Pinned) error {
 		held = max(held, time.Since(p.At()))
 	}
 	r.c.seen.pinTime(held, blocked)
-	f.SQLite.Integrity, f.SQLite.Detail = string(integrity), cut(detail, 1000)
-	sum := manifest.Hash(facts.SchemaSHA256)
-	f.SQLite.SchemaSHA256 = &sum
-	f.SQLite.UserVersion = int64(facts.UserVersion)
-	f.SQLite.ApplicationID = int64(facts.ApplicationID)
-	f.SQLite.ForeignKeys = facts.ForeignKeys
-	for _, t := range facts.Tables {
-		f.SQLite.Tables = append(f.SQLite.Tables, manifest.TableRows{Name: t.Name, Rows: t.Rows})
-	}
-	return nil
 }
 
 // judge reports a database that did not pass its check.

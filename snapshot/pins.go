@@ -51,10 +51,13 @@ type pin struct {
 	grown func() (int64, error)
 }
 
+// besideFrom is from how many bytes on a database is checked while it is read, and not after that.
+const besideFrom = 8 << 20
+
 // pinOne pins a database and has the pin watched.
 func (t *take) pinOne(ctx context.Context, path string) (*sqlitedb.Pinned, error) {
 	var p *sqlitedb.Pinned
-	opts := sqlitedb.Options{Scratch: t.scratch, Wait: t.opts.LockWait, MaxBlock: t.opts.MaxBlock, Between: func() { t.watchPin(p, path) }}
+	opts := sqlitedb.Options{Scratch: t.scratch, Wait: t.opts.LockWait, MaxBlock: t.opts.MaxBlock, Beside: besideFrom, Between: func() { t.watchPin(p, path) }}
 	var err error
 	if p, err = sqlitedb.Pin(ctx, path, opts); err == nil {
 		t.watchPin(p, path)

@@ -43,7 +43,7 @@ func (t *take) pinTogether(ctx context.Context) error {
 	}
 	var got *sqlitedb.Together
 	opts := sqlitedb.TogetherOptions{
-		Options: sqlitedb.Options{Scratch: t.scratch, Wait: min(cmp.Or(t.opts.LockWait, waitTogether), waitTogether), MaxBlock: t.opts.MaxBlock, LiveOnly: true},
+		Options: sqlitedb.Options{Scratch: t.scratch, Wait: min(cmp.Or(t.opts.LockWait, waitTogether), waitTogether), MaxBlock: t.opts.MaxBlock, Beside: besideFrom, LiveOnly: true},
 		Tries:   t.opts.Tries, Barrier: t.opts.Barrier && len(list) > 1,
 		Between: func(i int) { t.watchPin(got.Pins[i], paths[i]) },
 	}

@@ -73,16 +73,47 @@ func plain(b *testing.B, path string) {
 	}
 }
 
+// What a pin costs, and what a second connection does besides.
 func BenchmarkPin(b *testing.B) {
-	path := large(b, 1, true)
-	for b.Loop() {
-		p, err := sqlitedb.Pin(b.Context(), path, sqlitedb.Options{})
-		if err != nil {
-			b.Fatal(err)
+	for name, open := range map[string]bool{"live": true, "cold": false} {
+		path := large(b, 1, open)
+		for name, beside := range map[string]int64{name: 0, name + ", beside": 1} {
+			b.Run(name, func(b *testing.B) {
+				for b.Loop() {
+					p, err := sqlitedb.Pin(b.Context(), path, sqlitedb.Options{Beside: beside})
+					if err != nil {
+						b.Fatal(err)
+					}
+					if p.Beside(b.Context()) != (beside > 0) {
+						b.Fatal("not as it was wanted")
+					}
+					if err := p.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
-		if err := p.Close(); err != nil {
-			b.Fatal(err)
-		}
+	}
+}
+
+// Stream and QuickCheck, one after the other and both at once.
+func BenchmarkStreamAndCheck(b *testing.B) {
+	path := large(b, 100, true)
+	for name, beside := range map[string]int64{"after": 0, "beside": 1} {
+		b.Run(name, func(b *testing.B) {
+			p, err := sqlitedb.Pin(b.Context(), path, sqlitedb.Options{Beside: beside})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close()
+			b.SetBytes(p.Size())
+			b.ReportAllocs()
+			for b.Loop() {
+				if result, detail, _, err := readAndCheck(b.Context(), p, io.Discard); err != nil || result != sqlitedb.OK {
+					b.Fatal(result, detail, err)
+				}
+			}
+		})
 	}
 }
 

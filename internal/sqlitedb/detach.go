@@ -102,6 +102,7 @@ func (p *Pinned) detach(ctx context.Context) (err error) {
 
 // moveTo goes on with the copy. On failure the directory is the caller's.
 func (p *Pinned) moveTo(ctx context.Context, dir, path string) error {
+	p.leave()
 	if err := p.conn.Close(); err != nil {
 		return err
 	}

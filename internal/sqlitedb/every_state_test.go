@@ -320,9 +320,9 @@ func owner() reader {
 		func(t *testing.T, do task, pinned func()) captured { return do.run(t.Context(), pinned) }}
 }
 
-// run pins, streams, checks and unpins.
+// run pins, streams, checks while it does if it can, and unpins.
 func (do task) run(ctx context.Context, pinned func()) (c captured) {
-	opt := sqlitedb.Options{Scratch: do.Scratch}
+	opt := sqlitedb.Options{Scratch: do.Scratch, Beside: 1}
 	if do.Impatient {
 		opt.Wait = time.Millisecond
 	}
@@ -345,13 +345,7 @@ func (do task) run(ctx context.Context, pinned func()) (c captured) {
 		defer f.Close()
 		to = io.MultiWriter(&sum, f)
 	}
-	err = save(ctx, p, to)
-	if err == nil {
-		c.Quick, c.Detail, err = p.QuickCheck(ctx)
-	}
-	if err == nil {
-		c.Facts, err = p.ReadFacts(ctx)
-	}
+	c.Quick, c.Detail, c.Facts, err = readAndCheck(ctx, p, to)
 	if err == nil && p.Size() != int64(c.Facts.Pages)*int64(c.Facts.PageSize) {
 		err = fmt.Errorf("%d bytes are %d pages of %d", p.Size(), c.Facts.Pages, c.Facts.PageSize)
 	}

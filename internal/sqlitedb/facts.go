@@ -41,7 +41,7 @@ func (p *Pinned) ReadFacts(ctx context.Context) (Facts, error) {
 		SchemaSHA256: sha256.Sum256(nil),
 	}
 	if p.conn != nil {
-		if err := f.read(ctx, p.conn); err != nil {
+		if err := f.read(ctx, p.checks()); err != nil {
 			return Facts{}, p.because(fmt.Errorf("read facts of %s: %w", p.source.path, err))
 		}
 	}

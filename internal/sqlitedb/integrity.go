@@ -64,7 +64,7 @@ func (p *Pinned) check(ctx context.Context, f *findings, depth Depth) error {
 		f.failure(p.damage)
 	}
 	if p.conn != nil {
-		if err := f.check(ctx, p.conn, depth); err != nil {
+		if err := f.check(ctx, p.checks(), depth); err != nil {
 			return p.because(fmt.Errorf("check %s: %w", p.source.path, err))
 		}
 	}

@@ -25,6 +25,9 @@ type Options struct {
 	// Between, if it is not nil, is called by Detach between two slices, when nobody is kept from anything.
 	Between func()
 
+	// Beside is from how many bytes on a database gets a second connection, so that it can be checked while it is read: see Pinned.Beside. 0 is never.
+	Beside int64
+
 	// LiveOnly leaves alone what nobody can begin a transaction on where it is: it is ErrNotLive, and nothing is copied and no rest waited for.
 	LiveOnly bool
 
@@ -122,7 +125,8 @@ func (p *Pinned) openLive(ctx context.Context, opt Options) error {
 		return err
 	}
 	p.wal = wal.size
-	if opt.watch {
+	pair := opt.Beside > 0 && p.source.found != FoundRollback && p.source.before.size+wal.size >= opt.Beside
+	if opt.watch || pair {
 		if p.probe, err = openProbe(ctx, p.source.path, opt); err != nil {
 			return p.explain(err)
 		}
@@ -140,6 +144,11 @@ func (p *Pinned) openLive(ctx context.Context, opt Options) error {
 	if p.probe != nil && p.source.found == FoundRollback && p.BlocksCommits() {
 		// What came before the pin is in it, and nobody can commit until it ends.
 		if p.probe.before, err = p.probe.version(ctx); err != nil {
+			return p.explain(err)
+		}
+	}
+	if pair && p.damage == nil && p.wantsSecond() && !p.BlocksCommits() {
+		if err := p.pair(ctx); err != nil {
 			return p.explain(err)
 		}
 	}
@@ -205,7 +214,7 @@ func (p *Pinned) begin(ctx context.Context, path, uri string, opt Options) (err 
 	if err != nil {
 		return err
 	}
-	p.conn = c
+	p.conn, p.opened, p.uri = c, path, uri
 	return nil
 }
 
@@ -220,13 +229,23 @@ func (p *Pinned) read(ctx context.Context, c *conn) error {
 		return err
 	}
 	p.at = time.Now()
-	var page1 []byte
-	if err := c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno=1").Scan(&page1); err != nil {
+	header, pages, err := firstPage(ctx, c)
+	if err != nil {
 		return err
 	}
 	p.since, p.until = time.Now(), time.Time{}
-	p.header = parseHeader(page1)
-	return c.QueryRowContext(ctx, "PRAGMA main.page_count").Scan(&p.pages)
+	p.header, p.pages = header, pages
+	return nil
+}
+
+// firstPage returns what the first page says, and how many pages there are.
+func firstPage(ctx context.Context, c *conn) (h header, pages uint32, err error) {
+	var page1 []byte
+	if err := c.QueryRowContext(ctx, "SELECT data FROM sqlite_dbpage('main') WHERE pgno=1").Scan(&page1); err != nil {
+		return h, 0, err
+	}
+	err = c.QueryRowContext(ctx, "PRAGMA main.page_count").Scan(&pages)
+	return parseHeader(page1), pages, err
 }
 
 // isSchema reports whether an error says that the database can be opened but its schema can't be read.

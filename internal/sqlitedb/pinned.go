@@ -8,11 +8,15 @@ import (
 	"time"
 )
 
-// Pinned is a database at one instant. It must be closed. It is not for concurrent use.
+// Pinned is a database at one instant. It must be closed. It is not for concurrent use, but see Beside.
 type Pinned struct {
 	source  *source
 	looks   Looks  // from before the pin
 	conn    *conn  // nil for an empty file
+	opened  string // the path that it was opened by
+	uri     string // how
+	second  *conn  // nil, or a transaction begun after that of conn
+	paired  bool   // second is proved to be on the same state
 	guard   guard  // of a cold database; else nil, for SQLite's locks do the guarding
 	staged  string // directory of the copy, or ""
 	origin  guard  // of what was copied there
@@ -126,6 +130,7 @@ func (p *Pinned) because(err error) error {
 
 // Close ends the transaction and removes the copy, if one was made. The locks are gone when it returns.
 func (p *Pinned) Close() error {
+	p.leave()
 	var errs []error
 	if p.conn != nil {
 		errs = append(errs, p.conn.Close())

@@ -211,7 +211,7 @@ func (p *Pinned) current(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	p.until = now
+	p.until, p.paired = now, p.second != nil
 	return true, nil
 }
 
@@ -220,6 +220,9 @@ func (p *Pinned) current(ctx context.Context) (bool, error) {
 func (p *Pinned) renew(ctx context.Context) (err error) {
 	if p.probe == nil || p.BlocksCommits() {
 		return errAgain
+	}
+	if p.paired = false; p.second != nil && p.second.exec(ctx, "ROLLBACK") != nil {
+		p.leave()
 	}
 	if err := p.conn.exec(ctx, "ROLLBACK"); err != nil {
 		return err
@@ -235,5 +238,11 @@ func (p *Pinned) renew(ctx context.Context) (err error) {
 	if p.probe.before, err = p.probe.version(ctx); err != nil {
 		return err
 	}
-	return p.read(ctx, p.conn)
+	if err := p.read(ctx, p.conn); err != nil {
+		return err
+	}
+	if p.wantsSecond() {
+		p.follow(ctx)
+	}
+	return nil
 }
