@@ -13,13 +13,16 @@ const besideTries = 20
 //     the pin, and where others write all the time it takes a few of them; who comes later finds that the database went on;
 //   - to one in a rollback mode, if it can be had without waiting, for nobody can commit meanwhile;
 //   - to a copy, for nobody else knows it;
-//   - to a database that nobody has open. That this stayed so is verified after whatever is read.
+//   - to a database that nobody has open, and to a copy that Detach made, for these Stream reads without a connection. That the former stayed as it
+//     was is verified after whatever is read.
 //
 // Where there is none, or the database is smaller than Options.Beside, what would run beside Stream must run after it.
 func (p *Pinned) Beside(ctx context.Context) bool {
 	switch {
 	case !p.wantsSecond() || p.damage != nil:
 		return false
+	case p.image != nil:
+		return true
 	case p.second == nil && (!p.Live() || p.BlocksCommits()):
 		p.follow(ctx)
 		p.paired = p.second != nil

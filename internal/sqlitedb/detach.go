@@ -79,29 +79,29 @@ func (p *Pinned) detach(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var f *os.File
 	defer func() {
 		if err != nil {
+			f.Close()
 			os.RemoveAll(dir)
 		}
 	}()
 	path := filepath.Join(dir, "db")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return err
 	}
-	defer f.Close()
 	c := &copying{p: p, file: pageFile{f: f, pageSize: p.header.pageSize}, next: 1, most: p.pages}
 	if err := c.run(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(c.file.flush(), f.Close()); err != nil {
+	if err := c.file.flush(); err != nil {
 		return err
 	}
-	return p.moveTo(ctx, dir, path)
+	return p.moveTo(ctx, dir, f)
 }
 
-// moveTo goes on with the copy. On failure the directory is the caller's.
-func (p *Pinned) moveTo(ctx context.Context, dir, path string) error {
+// moveTo goes on with the copy in a directory. On failure both are the caller's.
+func (p *Pinned) moveTo(ctx context.Context, dir string, f *os.File) error {
 	p.leave()
 	if err := p.conn.Close(); err != nil {
 		return err
@@ -114,13 +114,13 @@ func (p *Pinned) moveTo(ctx context.Context, dir, path string) error {
 		}
 	}
 	at, since, until, pages := p.at, p.since, p.until, p.pages
-	if err := p.begin(ctx, path, "mode=ro&immutable=1", p.opt); err != nil {
+	if err := p.begin(ctx, f.Name(), "mode=ro&immutable=1", p.opt); err != nil {
 		return err
 	}
 	if p.at, p.since, p.until = at, since, until; p.pages != pages {
 		return fmt.Errorf("the copy has %d pages, not %d", p.pages, pages)
 	}
-	p.staged = dir
+	p.staged, p.image = dir, f
 	return nil
 }
 

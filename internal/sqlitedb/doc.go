@@ -6,6 +6,8 @@
 // in the write-ahead log. Stream gives the pages in order, so that the file they make is byte for byte
 // what a checkpoint at that instant would have left.
 //
+// Where neither a log nor a lock has a say, Stream reads the file itself.
+//
 // # What a source is spared
 //
 // A source is never opened for writing, so it can't be checkpointed, recovered or converted by us; all

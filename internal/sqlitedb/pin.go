@@ -164,6 +164,9 @@ func (p *Pinned) openCold(ctx context.Context, opt Options) error {
 	if err := p.begin(ctx, p.source.path, "mode=ro&immutable=1", opt); err != nil {
 		return p.explain(err)
 	}
+	if p.damage == nil && p.Size() <= p.source.before.size {
+		p.image = p.source.file
+	}
 	return p.verify()
 }
 

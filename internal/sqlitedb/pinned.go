@@ -11,16 +11,17 @@ import (
 // Pinned is a database at one instant. It must be closed. It is not for concurrent use, but see Beside.
 type Pinned struct {
 	source  *source
-	looks   Looks  // from before the pin
-	conn    *conn  // nil for an empty file
-	opened  string // the path that it was opened by
-	uri     string // how
-	second  *conn  // nil, or a transaction begun after that of conn
-	paired  bool   // second is proved to be on the same state
-	guard   guard  // of a cold database; else nil, for SQLite's locks do the guarding
-	staged  string // directory of the copy, or ""
-	origin  guard  // of what was copied there
-	probe   *probe // nil unless a live database is watched
+	looks   Looks    // from before the pin
+	conn    *conn    // nil for an empty file
+	opened  string   // the path that it was opened by
+	uri     string   // how
+	image   *os.File // has the pages as they are pinned, one after the other; nil where only SQLite knows where they lie
+	second  *conn    // nil, or a transaction begun after that of conn
+	paired  bool     // second is proved to be on the same state
+	guard   guard    // of a cold database; else nil, for SQLite's locks do the guarding
+	staged  string   // directory of the copy, or ""
+	origin  guard    // of what was copied there
+	probe   *probe   // nil unless a live database is watched
 	header  header
 	pages   uint32
 	at      time.Time
@@ -140,6 +141,10 @@ func (p *Pinned) Close() error {
 		errs = append(errs, p.probe.conn.Close())
 		p.probe = nil
 	}
+	if p.image != nil && p.staged != "" {
+		errs = append(errs, p.image.Close())
+	}
+	p.image = nil
 	if p.source != nil {
 		if p.source.file != nil {
 			errs = append(errs, p.source.file.Close()) // only now: see the package documentation

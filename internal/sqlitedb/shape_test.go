@@ -1,6 +1,7 @@
 package sqlitedb_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -163,5 +164,44 @@ func TestWhatIsNoFile(t *testing.T) {
 	}
 	if _, err := sqlitedb.Pin(t.Context(), dir, sqlitedb.Options{}); err == nil {
 		t.Error("a directory was pinned")
+	}
+}
+
+// What the file of a database has where SQLite keeps its locks is not part of it, also where the file is read without SQLite.
+func TestLockBytePageOfAColdDatabase(t *testing.T) {
+	if testing.Short() {
+		t.Skip("NOT CHECKED under -short: the lock-byte page of a cold database, which lies at 1 GiB")
+	}
+	path := filepath.Join(t.TempDir(), "app.db")
+	straddling(t, path).close()
+	visit(t, path, wal)
+	vandal(t, path, func(f *os.File) {
+		if _, err := f.WriteAt([]byte("not of the database"), 1<<30); err != nil {
+			t.Fatal(err)
+		}
+	})
+	age(t, filepath.Dir(path))
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	p := pin(t, path)
+	const lockPage = 1<<30/65536 + 1
+	want := make([]byte, p.PageSize())
+	err = p.Stream(t.Context(), func(pgno uint32, page []byte) error {
+		if _, err := file.ReadAt(want, int64(pgno-1)*int64(len(want))); err != nil {
+			return err
+		}
+		if pgno == lockPage {
+			clear(want)
+		}
+		if !bytes.Equal(page, want) {
+			return fmt.Errorf("page %d is another", pgno)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
