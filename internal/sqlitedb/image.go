@@ -63,7 +63,7 @@ func withImage(ctx context.Context, path string, fn func(p *Pinned, size int64) 
 	p := &Pinned{source: &source{path: abs}, header: parseHeader(nil), longest: min(max(info.Size(), 1<<20), 1<<30)}
 	defer p.Close()
 	if info.Size() > 0 {
-		const uri = "mode=ro&immutable=1&_pragma=cache_size(-8000)"
+		const uri = "mode=ro&immutable=1"
 		err := p.begin(ctx, abs, uri+"&_defensive=1", Options{})
 		if isSchema(err) {
 			err = p.begin(ctx, abs, uri, Options{})
@@ -74,6 +74,7 @@ func withImage(ctx context.Context, path string, fn func(p *Pinned, size int64) 
 		if err != nil {
 			return fmt.Errorf("open %s: %w", path, err)
 		}
+		_ = p.conn.exec(ctx, "PRAGMA main.cache_size=-8000") // in the URI it would be an error of a damaged schema
 	}
 	return fn(p, info.Size())
 }
