@@ -507,3 +507,43 @@ func FuzzParseIndex(f *testing.F) {
 		}
 	})
 }
+
+// Members of a length, packed, encoded and hashed.
+func BenchmarkWriter(b *testing.B) {
+	for _, bench := range []struct {
+		name         string
+		length, many int
+	}{{"small", 6 << 10, 4096}, {"large", archive.MaxSegment, 64}} {
+		b.Run(bench.name, func(b *testing.B) {
+			data := content(rand.New(rand.NewPCG(1, 2)), bench.length)
+			sums := archive.AppendSums(nil, data, 4096)
+			pool, err := archive.NewPool(archive.PoolOptions{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(bench.length * bench.many))
+			b.ReportAllocs()
+			for b.Loop() {
+				w := archive.NewWriter(b.Context(), pool, archive.Options{
+					Create: func(context.Context) (archive.Object, error) { return nowhere{}, nil },
+				})
+				for i := range bench.many {
+					_, err := w.Add(archive.Segment{Name: archive.WholeName(fmt.Sprintf("src/file %d", i)), Data: data, Chunk: 4096, Sums: sums})
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := w.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// nowhere is an object that is not kept.
+type nowhere struct{}
+
+func (nowhere) Write(p []byte) (int, error)    { return len(p), nil }
+func (nowhere) Commit(*manifest.Archive) error { return nil }
+func (nowhere) Discard()                       {}

@@ -59,6 +59,7 @@ func (p *Pool) take(ctx context.Context) (*frame, error) {
 	case f := <-p.free:
 		if f.raw == nil {
 			f.raw = make([]byte, 0, frameSize)
+			f.encoded = make([]byte, 0, frameSize+frameSize/64) // and what a frame of noise has beside it
 		}
 		f.raw = f.raw[:0]
 		f.done = make(chan struct{})

@@ -51,6 +51,8 @@ type Writer struct {
 
 	cur     *building
 	ordinal int
+	head    []byte        // of the member that Add packs
+	index   []byte        // of an archive before, to be used again
 	slots   chan struct{} // one for each archive that is not committed
 	wg      sync.WaitGroup
 
@@ -80,10 +82,11 @@ func (w *Writer) Add(s Segment) (Place, error) {
 	if n == 0 || n > manifest.MaxPiece {
 		return Place{}, fmt.Errorf("pack %q: segment of %d bytes", s.Name, n)
 	}
-	head, err := header(s.Name, n)
+	head, err := appendHeader(w.head[:0], s.Name, n)
 	if err != nil {
 		return Place{}, err
 	}
+	w.head = head
 	if w.cur != nil && w.cur.off+int64(len(head))+n+padding(n) > w.opts.Limit {
 		if err := w.finish(); err != nil {
 			return Place{}, err
@@ -156,7 +159,7 @@ func (w *Writer) begin() error {
 		<-w.slots
 		return w.fail(fmt.Errorf("begin an archive: %w", err))
 	}
-	b := &building{w: w, ordinal: w.ordinal, frames: make(chan *frame, cap(w.pool.free))}
+	b := &building{w: w, ordinal: w.ordinal, index: w.index[:0], frames: make(chan *frame, cap(w.pool.free))}
 	w.ordinal++
 	w.cur = b
 	w.wg.Go(func() {
@@ -177,6 +180,7 @@ func (w *Writer) finish() error {
 	}
 	w.cur = nil
 	err := b.end()
+	w.index = b.index
 	close(b.frames)
 	if err != nil {
 		return w.fail(err)
@@ -222,8 +226,10 @@ func (b *building) member(head, data []byte) (int64, error) {
 	if err := b.write(data); err != nil {
 		return 0, err
 	}
-	return off, b.write(make([]byte, padding(int64(len(data)))))
+	return off, b.write(zeroBlocks[:padding(int64(len(data)))])
 }
+
+var zeroBlocks [2 * blockSize]byte // what a tar stream ends with
 
 // write appends to the tar stream, handing on each frame that is full.
 func (b *building) write(p []byte) error {
@@ -254,7 +260,7 @@ func (b *building) handOn() {
 
 // end completes the tar stream.
 func (b *building) end() error {
-	head, err := header(indexName, int64(len(b.index)))
+	head, err := appendHeader(nil, indexName, int64(len(b.index)))
 	if err != nil {
 		return err
 	}
@@ -262,7 +268,7 @@ func (b *building) end() error {
 	if err != nil {
 		return err
 	}
-	if err := b.write(make([]byte, 2*blockSize)); err != nil {
+	if err := b.write(zeroBlocks[:]); err != nil {
 		return err
 	}
 	if b.cur != nil {
