@@ -24,6 +24,23 @@ import (
 type File struct {
 	*os.File
 	done bool
+
+	written int64 // bytes, by Write
+	started int64 // of them, those that the system was asked to bring to the disk
+}
+
+// ahead is how many bytes are collected before the system is asked to bring them to the disk.
+const ahead = 4 << 20
+
+// Write writes like os.File, and has the disk begin early, so that the fsync of Commit has little left to wait for. Nothing is promised
+// by that: what is durable, and whether writing has failed, is known after Commit.
+func (f *File) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if f.written += int64(n); f.written-f.started >= ahead {
+		startWriting(f.File, f.started, f.written-f.started)
+		f.started = f.written
+	}
+	return n, err
 }
 
 // Create opens a new file for writing in dir, with mode 0600 and a name that begins with ".tmp-". It is held as long as it

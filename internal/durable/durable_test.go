@@ -1,6 +1,7 @@
 package durable_test
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -90,5 +91,29 @@ func TestMkdirAllAndRename(t *testing.T) {
 	}
 	if err := durable.Remove(filepath.Join(b, "y")); err != nil {
 		t.Errorf("Remove of an absent file = %v", err)
+	}
+}
+
+// What is written in many pieces is whole, also beyond the length at which the disk begins early.
+func TestWriteInPieces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	f, err := durable.Create(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Discard()
+	var want []byte
+	for i := 0; len(want) < 12<<20; i++ {
+		piece := bytes.Repeat([]byte{byte(i)}, 1+i*7919%(1<<20))
+		if n, err := f.Write(piece); n != len(piece) || err != nil {
+			t.Fatalf("Write = %d, %v", n, err)
+		}
+		want = append(want, piece...)
+	}
+	if err := f.Commit(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes were written, %d are there: %v", len(want), len(got), err)
 	}
 }

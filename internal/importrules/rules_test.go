@@ -103,7 +103,7 @@ var useRules = []useRule{
 		names: []string{
 			".Sync", ".Rename", "os.Rename", "syscall.Rename", "syscall.Fsync", "syscall.FlushFileBuffers",
 			"golang.org/x/sys/unix.Rename", "golang.org/x/sys/unix.Renameat", "golang.org/x/sys/unix.Renameat2", "golang.org/x/sys/unix.RenameatxNp",
-			"golang.org/x/sys/unix.Fsync", "golang.org/x/sys/unix.Fdatasync", "golang.org/x/sys/unix.Sync", "golang.org/x/sys/unix.Syncfs",
+			"golang.org/x/sys/unix.Fsync", "golang.org/x/sys/unix.Fdatasync", "golang.org/x/sys/unix.Sync", "golang.org/x/sys/unix.Syncfs", "golang.org/x/sys/unix.SyncFileRange",
 			"golang.org/x/sys/windows.MoveFile", "golang.org/x/sys/windows.MoveFileEx", "golang.org/x/sys/windows.FlushFileBuffers",
 		},
 		reason: "the order of fsync and rename decides what a crash leaves behind; it is kept in one place, internal/durable",
