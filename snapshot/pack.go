@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"hash"
+	"slices"
 	"strings"
 
 	"lifeboat/archive"
@@ -150,7 +151,7 @@ func (p *packer) take(it item) error {
 
 func (p *packer) begin(f *manifest.File) error {
 	p.file = f
-	p.memory.forget()
+	p.memory.forget(min(f.Size/int64(p.chunk())+1, maxMemory))
 	p.json = strings.HasSuffix(f.Path, ".json") && f.SQLite == nil
 	p.extents.begin(f.Path)
 	p.restart(0)
@@ -518,8 +519,10 @@ const maxMemory = 1 << 18
 // first reports that this is the first attempt.
 func (m *memory) first() bool { return len(m.last) == 0 }
 
-// forget begins a file.
-func (m *memory) forget() { *m = memory{last: m.last[:0], next: m.next[:0]} }
+// forget begins a file that is likely to have so many chunks.
+func (m *memory) forget(chunks int64) {
+	*m = memory{last: m.last[:0], next: slices.Grow(m.next[:0], int(chunks))}
+}
 
 // again begins another attempt at the same file.
 func (m *memory) again() { *m = memory{last: m.next, next: m.last[:0]} }
