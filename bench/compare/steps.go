@@ -27,7 +27,7 @@ type step struct {
 
 const none data.Where = -1
 
-// settled is how long the source is left alone after a change: longer than what any contestant waits for before it believes the times of files.
+// settled is how long the source is left alone after it was made and after a change: longer than what any contestant waits for before it believes the times of files.
 const settled = 3 * time.Second
 
 // The names of steps, which the goals go by.
@@ -104,6 +104,7 @@ func (b *bench) run(ctx context.Context, n int) (err error) {
 			}
 		}
 	}
+	time.Sleep(settled)
 	for k, step := range b.steps {
 		if step.change != none {
 			for _, db := range mutable {

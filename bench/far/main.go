@@ -160,6 +160,9 @@ func (d *distance) change() error {
 	return os.WriteFile(filepath.Join(d.source, small), []byte("changed\n"), 0o644)
 }
 
+// settled is how long the source is left alone after it was made and after a change: longer than what any tool waits for before it believes the times of files.
+const settled = 3 * time.Second
+
 // A result is what a step took.
 type result struct {
 	Step, Tool string
@@ -175,6 +178,7 @@ func (d *distance) steps(ctx context.Context, tools []tool, all *[]*result) erro
 	if err := os.WriteFile(filepath.Join(d.source, small), []byte("as it was\n"), 0o644); err != nil {
 		return err
 	}
+	time.Sleep(settled)
 	for _, t := range tools {
 		if t.prepare == nil {
 			continue
@@ -200,7 +204,7 @@ func (d *distance) steps(ctx context.Context, tools []tool, all *[]*result) erro
 			if err := s.before(); err != nil {
 				return err
 			}
-			time.Sleep(3 * time.Second) // longer than what any tool waits for before it believes the times of files
+			time.Sleep(settled)
 		}
 		for _, t := range tools {
 			if ctx.Err() != nil {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"lifeboat/bench/data"
 	"lifeboat/bench/rig"
@@ -67,6 +68,9 @@ func steps() []step {
 	}
 }
 
+// settled is how long the source is left alone before the first backup, so that the next believes the times of its files.
+const settled = 3 * time.Second
+
 func (p *point) source() string { return filepath.Join(p.dir, "source") }
 func (p *point) target() string { return filepath.Join(p.dir, "target") }
 
@@ -86,6 +90,7 @@ func (p *point) run(ctx context.Context, a axis) (err error) {
 	if err := p.change(); err != nil {
 		return err
 	}
+	time.Sleep(settled)
 	for _, s := range steps() {
 		if ctx.Err() != nil {
 			return ctx.Err()
