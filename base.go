@@ -50,6 +50,7 @@ func (s *session) lean(ctx context.Context, w *writable, c *layout.Catalog, spoo
 	if l.base = s.openBase(ctx, w, c, owed, sourceNames(sources, omitted)); l.base == nil || full {
 		return l, nil
 	}
+	l.base.Limit = spool.ArchiveLimit()
 	if err := s.findArchives(ctx, w, l, slices.ContainsFunc(l.base.IDs(), func(id manifest.ID) bool { return isOwed(owed, id) })); err != nil {
 		l.close()
 		return nil, err

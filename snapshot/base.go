@@ -32,6 +32,8 @@ type Base struct {
 	Archives []BaseArchive
 	// Scale divides the sizes that LeanOn goes by, for a simulation on data that is so many times smaller than what is meant; 0 means 1.
 	Scale int64
+	// Limit is where archives end, as Options.ArchiveLimit has it; LeanOn goes by it.
+	Limit int64
 
 	file     *os.File
 	sections []section

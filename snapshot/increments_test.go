@@ -59,7 +59,7 @@ func (c *chain) take(opts snapshot.Options) *snapshot.Result {
 		if last := c.all[len(c.all)-1]; b.ID != last.ID {
 			c.t.Fatalf("the base is %s, want %s", b.ID, last.ID)
 		}
-		b.Scale = c.scale
+		b.Scale, b.Limit = c.scale, opts.ArchiveLimit
 		b.LeanOn(func(a *snapshot.BaseArchive) bool { return true })
 		opts.Base = b
 	}

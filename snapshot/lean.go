@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"lifeboat/archive"
 )
 
 // What a snapshot leans on decides how much is stored for long, and how many archives a restore needs. The figures are those of a
@@ -38,6 +40,12 @@ func (a *BaseArchive) alive() float64 { return float64(a.Alive) / float64(max(1,
 // living is how many bytes that part takes in the store, about.
 func (a *BaseArchive) living() int64 { return int64(a.alive() * float64(a.Size)) }
 
+// full reports that as much content is in an archive as there would be if it were joined with others, about: it is small because it compresses
+// well, and would be as small again.
+func (b *Base) full(a *BaseArchive) bool {
+	return a.Length >= cmp.Or(b.Limit, archive.DefaultLimit)/2
+}
+
 // leaveSmall leaves small archives that have become many, the smallest first, but no more than left bytes, and returns what is left of those.
 func (b *Base) leaveSmall(left int64) int64 {
 	type class struct {
@@ -47,7 +55,7 @@ func (b *Base) leaveSmall(left int64) int64 {
 	members := map[class][]int{}
 	for i := range b.Archives {
 		size, _ := slices.BinarySearch(sizeClasses, b.Archives[i].Size*b.scale())
-		if b.usable[i] && size < len(sizeClasses) {
+		if b.usable[i] && size < len(sizeClasses) && !b.full(&b.Archives[i]) {
 			c := class{b.Archives[i].Source, size}
 			members[c] = append(members[c], i)
 		}

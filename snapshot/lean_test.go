@@ -101,3 +101,19 @@ func TestSmallArchivesBecomeOneInParts(t *testing.T) {
 	}
 	snaptest.ValidateAll(t, l.local.Store)
 }
+
+// Archives that are small because their content compresses well, and that are as full as they can be, stay: joined, they would be as many and as small again,
+// with each snapshot.
+func TestFullArchivesAreNotSmall(t *testing.T) {
+	l := newLeaning(t, 256)
+	l.scale = 1
+	snaptest.WriteFile(t, l.path, 256*leanChunk, snaptest.Repeating, 2)
+	l.change(0)
+	if n := l.change(0); n != 0 {
+		t.Errorf("%d chunks were stored after none had changed", n)
+	}
+	if n := l.change(3); n != 3 {
+		t.Errorf("%d chunks were stored after three had changed", n)
+	}
+	snaptest.ValidateAll(t, l.local.Store)
+}

@@ -110,7 +110,7 @@ func (l *life) sources() (list []snapshot.Source, err error) {
 // options are those of every snapshot.
 func (l *life) options(shops ...*shop) snapshot.Options {
 	return snapshot.Options{App: "aging", Stamp: manifest.StampOf(l.clock.now), Target: &target{shops, l.clock}, Scratch: l.dir,
-		ArchiveLimit: (32 << 20) / l.scale(), Now: func() time.Time { return l.clock.now }}
+		ArchiveLimit: l.archiveLimit(), Now: func() time.Time { return l.clock.now }}
 }
 
 // take takes a snapshot that leans on the one before.
@@ -151,6 +151,9 @@ func (l *life) take(ctx context.Context) (*manifest.Head, error) {
 	return res.Head, os.RemoveAll(l.base(len(l.heads) - 1))
 }
 
+// archiveLimit is where archives end.
+func (l *life) archiveLimit() int64 { return (32 << 20) / l.scale() }
+
 // lean decides what the next snapshot leans on.
 func (l *life) lean(ctx context.Context, base *snapshot.Base) error {
 	var there []*publish.Present
@@ -162,7 +165,7 @@ func (l *life) lean(ctx context.Context, base *snapshot.Base) error {
 		there = append(there, p)
 	}
 	var failed error
-	base.Scale = l.scale()
+	base.Scale, base.Limit = l.scale(), l.archiveLimit()
 	base.LeanOn(func(a *snapshot.BaseArchive) bool {
 		for _, p := range there {
 			has, err := p.Has(ctx, a.SHA256, a.Size)
