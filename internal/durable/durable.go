@@ -37,7 +37,7 @@ const ahead = 4 << 20
 func (f *File) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)
 	if f.written += int64(n); f.written-f.started >= ahead {
-		startWriting(f.File, f.started, f.written-f.started)
+		Begin(f.File, f.started, f.written-f.started)
 		f.started = f.written
 	}
 	return n, err
