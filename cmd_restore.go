@@ -212,7 +212,7 @@ func (s *session) findFresh(ctx context.Context, ref string, find func(context.C
 // restoreOptions returns what the command line says of how to restore, wherever to.
 func (s *session) restoreOptions(owner restore.Owner, meter *progress.Meter) restore.Options {
 	return restore.Options{Only: s.c.StringSlice("only"), Except: s.c.StringSlice("except"), PrivilegedMetadata: s.c.Bool("privileged-metadata"),
-		Owner: owner, Concurrency: s.limits.Concurrency, Meter: meter}
+		Owner: owner, Concurrency: s.limits.Concurrency, Checkers: s.limits.workers, Meter: meter}
 }
 
 // nothingSelected makes the error of a selection that leaves nothing one of usage; others stay as they are.

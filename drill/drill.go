@@ -29,7 +29,7 @@ type Options struct {
 	Assert      []config.Assertion
 	Environ     []string // of programs that assertions run
 	Concurrency int      // archives that are fetched at once; 0 means 4
-	Workers     int      // frames that are decoded at once; 0 means 1
+	Workers     int      // frames that are decoded, or databases checked, at once; 0 means 1
 	Tool        string
 	Host        manifest.Host
 	Now         func() time.Time
@@ -138,7 +138,7 @@ func cut(text string) string {
 func (d *drill) restore() error {
 	tree := filepath.Join(d.opts.Scratch, "restored")
 	open := d.sinceLap()
-	res, err := restore.Run(d.ctx, d.snap, restore.Options{Target: tree, Owner: restore.OwnerCurrent, Concurrency: d.opts.Concurrency, Meter: d.opts.Meter})
+	res, err := restore.Run(d.ctx, d.snap, restore.Options{Target: tree, Owner: restore.OwnerCurrent, Concurrency: d.opts.Concurrency, Checkers: max(1, d.opts.Workers), Meter: d.opts.Meter})
 	if err != nil {
 		return err
 	}

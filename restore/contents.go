@@ -24,7 +24,7 @@ import (
 
 const (
 	defaultConcurrency = 4
-	checkers           = 2  // databases that are checked at once
+	mostCheckers       = 2  // databases that are checked at once
 	pending            = 64 // files that have arrived, and wait to be read back or checked
 )
 
@@ -87,7 +87,7 @@ func newLayer(s *layout.Snapshot, root *os.Root, dir string, opts Options, p *pl
 	}
 	return &layer{early: early, snap: s, root: root, dir: dir, opts: opts, plan: p, res: res,
 		meta: newMetadata(opts.PrivilegedMetadata, opts.Owner), batch: newBatch(), own: &writer{root: root},
-		readers: make(slots, readers), checkers: make(slots, checkers)}
+		readers: make(slots, readers), checkers: make(slots, min(cmp.Or(opts.Checkers, mostCheckers), mostCheckers))}
 }
 
 // contents lays down directories and files, verified. Links and the metadata of directories are for finish.

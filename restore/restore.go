@@ -36,6 +36,7 @@ type Options struct {
 	PrivilegedMetadata bool     // keep setuid and setgid bits, and extended attributes that give rights
 	Owner              Owner    // default OwnerAuto
 	Concurrency        int      // archives that are fetched at once; 0 means 4
+	Checkers           int      // databases that are checked at once, which takes some 20 MiB each; at most 2, which is what 0 means
 	Meter              *progress.Meter
 
 	// Salvage brings back what can be read, and lists what cannot, in place of failing. Files of which a part is lost get another name.

@@ -17,6 +17,7 @@ import (
 type VerifyOptions struct {
 	Scratch     string // directory for files that do not fit into memory while they are checked; default the system's
 	Concurrency int
+	Checkers    int // as in Options
 	Meter       *progress.Meter
 
 	// Whole, when it is there, verifies each archive as a whole, not only what files need of it, in the same reading.
@@ -72,7 +73,7 @@ func Verify(ctx context.Context, s *layout.Snapshot, opts VerifyOptions) (*Resul
 	}
 	opts.Meter.Begin("validate", plan.bytes)
 	res := &Result{Stamp: s.ID.Stamp, Files: plan.files, Bytes: plan.bytes, Databases: []Database{}, IntegrityOK: true}
-	l := newLayer(s, root, dir, Options{Concurrency: opts.Concurrency, Meter: opts.Meter}, plan, res)
+	l := newLayer(s, root, dir, Options{Concurrency: opts.Concurrency, Checkers: opts.Checkers, Meter: opts.Meter}, plan, res)
 	l.verifying, l.whole = true, opts.Whole
 	if err := l.contents(ctx); err != nil {
 		return nil, err

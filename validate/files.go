@@ -127,7 +127,7 @@ func (c *checker) inside(e manifest.Extent) error {
 
 // readFiles hashes every file and checks every database.
 func (c *checker) readFiles() error {
-	res, err := restore.Verify(c.ctx, c.snap, restore.VerifyOptions{Scratch: c.opts.Scratch, Concurrency: c.opts.Workers, Meter: c.opts.Meter, Whole: c.whole()})
+	res, err := restore.Verify(c.ctx, c.snap, restore.VerifyOptions{Scratch: c.opts.Scratch, Concurrency: c.opts.Workers, Checkers: c.opts.Workers, Meter: c.opts.Meter, Whole: c.whole()})
 	if err != nil {
 		return c.found(err, Finding{Code: FileDigest, Object: layout.ManifestKey(c.snap.ID)})
 	}

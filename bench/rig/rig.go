@@ -94,6 +94,7 @@ func (r *Rig) Sample(cmd *exec.Cmd) (s Sample, err error) {
 	cmd.Env = slices.Concat(os.Environ(), r.Env(), cmd.Env)
 	var said strings.Builder
 	cmd.Stderr = &said
+	levelMemory()
 	err = r.During(&s, func() error {
 		if s.Usage, err = measure.Run(cmd); err != nil {
 			return fmt.Errorf("%w\n%s", err, tail(said.String()))

@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package rig
+
+// levelMemory does nothing here.
+func levelMemory() {}
