@@ -25,28 +25,16 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"lifeboat/bench/data"
-	"lifeboat/bench/measure"
 	"lifeboat/bench/rig"
 )
 
-func main() {
-	measure.Main()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := compare(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(1)
-	}
-}
+func main() { rig.Main("compare", compare) }
 
 func compare(ctx context.Context) (err error) {
 	what := flag.String("data", "app1g", "what to back up, of app1g, small50k and big (see bench/data)")

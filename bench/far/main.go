@@ -28,27 +28,16 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"lifeboat/bench/data"
-	"lifeboat/bench/measure"
 	"lifeboat/bench/rig"
 )
 
-func main() {
-	measure.Main()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "far:", err)
-		os.Exit(1)
-	}
-}
+func main() { rig.Main("far", run) }
 
 const bucket = "bench"
 

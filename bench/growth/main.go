@@ -21,25 +21,14 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
-	"lifeboat/bench/measure"
 	"lifeboat/bench/rig"
 )
 
-func main() {
-	measure.Main()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "growth:", err)
-		os.Exit(1)
-	}
-}
+func main() { rig.Main("growth", run) }
 
 func run(ctx context.Context) (err error) {
 	which := flag.String("axis", "data,files,snapshots", "along which axes")

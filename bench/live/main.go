@@ -24,27 +24,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"lifeboat/bench/data"
-	"lifeboat/bench/measure"
 	"lifeboat/bench/rig"
 )
 
-func main() {
-	measure.Main()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "live:", err)
-		os.Exit(1)
-	}
-}
+func main() { rig.Main("live", run) }
 
 func run(ctx context.Context) (err error) {
 	mib := flag.Int("mib", 600, "size of the database")

@@ -12,9 +12,11 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"lifeboat/bench/measure"
@@ -28,7 +30,19 @@ type Rig struct {
 	Server   *miniotest.Dedicated
 }
 
-// New builds the programs, the server the first time in some minutes, and starts the server. The caller calls measure.Main before and Close after.
+// Main is the main function of a benchmark: run is ended by an interrupt or SIGTERM, and its error by exit code 1. It makes the processes that
+// measure, too, so nothing may come before it.
+func Main(name string, run func(ctx context.Context) error) {
+	measure.Main()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+// New builds the programs, the server the first time in some minutes, and starts the server. It is for within Main. The caller calls Close.
 func New(ctx context.Context) (r *Rig, err error) {
 	r = &Rig{}
 	if r.Scratch, err = os.MkdirTemp("", "lifeboat-bench-*"); err != nil {
