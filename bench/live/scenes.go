@@ -90,6 +90,7 @@ func (s *stage) play(sc scene, rate int) (results []*result, err error) {
 	}
 	defer os.RemoveAll(dir)
 	db := filepath.Join(dir, "app.sqlite")
+	rig.LevelMemory()
 	if out, err := exec.Command("cp", s.origin, db).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("copy %s: %w\n%s", s.origin, err, out)
 	}
@@ -105,7 +106,7 @@ func (s *stage) play(sc scene, rate int) (results []*result, err error) {
 		began := time.Now()
 		if act.command == nil {
 			time.Sleep(time.Duration(s.seconds) * time.Second)
-		} else if r.Tool, err = s.Sample(act.command(db, dir, fmt.Sprint("scene", s.played))); err != nil {
+		} else if r.Tool, err = s.Beside(act.command(db, dir, fmt.Sprint("scene", s.played))); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			r.Failed = err.Error()
 		}

@@ -5,9 +5,9 @@ import "golang.org/x/sys/unix"
 // touched is how much memory is used before each command: more than any writes.
 const touched = 3 << 30
 
-// levelMemory uses memory and frees it. A virtual machine may get its memory only when it is used first, which can take ten times as long as
+// LevelMemory uses memory and frees it. A virtual machine may get its memory only when it is used first, which can take ten times as long as
 // the use itself, and give it back some seconds after it was freed; so without this, who comes first pays for those who follow.
-func levelMemory() {
+func LevelMemory() {
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) != nil || uint64(info.Freeram)*uint64(info.Unit) < 2*touched {
 		return

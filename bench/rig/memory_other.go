@@ -2,5 +2,5 @@
 
 package rig
 
-// levelMemory does nothing here.
-func levelMemory() {}
+// LevelMemory does nothing here.
+func LevelMemory() {}

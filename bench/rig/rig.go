@@ -104,11 +104,16 @@ func (s Sample) Requests() (n int64) {
 }
 
 // Sample runs a command as [Rig.Quietly] does and measures it. What it prints is in the error, if it fails.
-func (r *Rig) Sample(cmd *exec.Cmd) (s Sample, err error) {
+func (r *Rig) Sample(cmd *exec.Cmd) (Sample, error) {
+	LevelMemory()
+	return r.Beside(cmd)
+}
+
+// Beside is Sample while something else is measured too, which LevelMemory would disturb: that is to come before both.
+func (r *Rig) Beside(cmd *exec.Cmd) (s Sample, err error) {
 	cmd.Env = slices.Concat(os.Environ(), r.Env(), cmd.Env)
 	var said strings.Builder
 	cmd.Stderr = &said
-	levelMemory()
 	err = r.During(&s, func() error {
 		if s.Usage, err = measure.Run(cmd); err != nil {
 			return fmt.Errorf("%w\n%s", err, tail(said.String()))
